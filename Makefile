@@ -1,0 +1,69 @@
+# Every target sets up what it needs in .venv and does nothing there the second time.
+# What is installed follows from pyproject.toml and constraints.txt; a stamp per set of extras remembers it.
+.POSIX:
+.NOTPARALLEL:
+
+BIN = .venv/bin
+PINS = pyproject.toml constraints.txt
+
+help:
+	@echo 'make setup        find a Python >= 3.12, make .venv, install the pinned versions'
+	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived'
+	@echo 'make test         run the whole test suite'
+	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
+	@echo 'make bench        measure, against Ray and Celery where they can be installed'
+	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
+	@echo 'make clean        remove .venv and every cache'
+	@echo
+	@echo 'PYTHON=/path/to/python3 chooses the interpreter.'
+
+setup: $(BIN)/.dev
+
+demo: $(BIN)/.all
+	@$(BIN)/ambient demo
+
+test: $(BIN)/.dev
+	@$(BIN)/python -m pytest
+
+check: $(BIN)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m examples.guests.build --check
+	$(BIN)/python -m bus.schemas --check
+
+bench: $(BIN)/.bench
+	@$(BIN)/python -m bench
+
+# The result keeps every pin that still fits, so that a new dependency does not move the old ones.
+constraints: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --all-extras --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
+		$(UPGRADE) --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without prerequisites: made when it is missing, or when the interpreter it points to has gone.
+$(BIN)/python:
+	@python=$$(tools/find-python) || { exit 1; }; \
+	echo "Making .venv with $$python"; \
+	"$$python" -m venv --clear .venv
+
+$(BIN)/.all: $(BIN)/python $(PINS)
+	@tools/install all
+	@touch $@
+
+# Holds `all` too, so its stamp is set with it.
+$(BIN)/.dev: $(BIN)/python $(PINS)
+	@tools/install all,dev
+	@touch $@ $(BIN)/.all
+
+$(BIN)/.bench: $(BIN)/python $(PINS)
+	@tools/install all,bench
+	@touch $@ $(BIN)/.all
+
+.PHONY: help setup demo test check bench constraints clean
