@@ -1,0 +1,1 @@
+"""Examples: guests that run on the network, and programs that use it."""
