@@ -124,7 +124,9 @@ def _differences(wanted: dict[Path, bytes]) -> list[str]:
 
 def _outputs(recipes: Sequence[Recipe]) -> dict[Path, bytes]:
     """Every file these recipes decide, with the content it should have."""
-    built = {recipe.name: build_guest(recipe) for recipe in recipes if recipe.committed or shutil.which("go")}
+    built = {
+        recipe.name: build_guest(recipe, HERE) for recipe in recipes if recipe.committed or shutil.which("go")
+    }
     outputs = {HERE / f"{name}.wasm": module for name, module in built.items()}
     if set(recipes) == set(RECIPES):
         outputs[HERE / "README.md"] = _readme(built).encode()

@@ -121,3 +121,15 @@ def run():
 def call():
     """``call(name, function, *arguments)`` gives what a guest's exported function returns."""
     return call_function
+
+
+@pytest.fixture(scope="session")
+def plain_engine():
+    """The engine to compile further modules for ``run_compiled`` with."""
+    return engine(canonical_nan=True)
+
+
+@pytest.fixture(scope="session")
+def run_compiled():
+    """``run_compiled(module, stdin, arguments)`` is ``run`` for a module that is no file."""
+    return run_module

@@ -1,0 +1,3 @@
+module ambient/csvsum
+
+go 1.24
