@@ -42,7 +42,7 @@ class Machine:
         self.home.mkdir()
 
     def run(
-        self, command: list[str | Path], cwd: Path = ROOT, **env: str
+        self, command: list[str | Path], cwd: Path, env: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that sees nothing of the machine the tests run on."""
         given = {"PATH": str(self.bin), "HOME": str(self.home), **env}
@@ -52,7 +52,7 @@ class Machine:
 
     def find(self, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the finder."""
-        return self.run(["/bin/sh", ROOT / "tools/find-python"], **env)
+        return self.run(["/bin/sh", ROOT / "tools/find-python"], ROOT, env)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def set_up(folder: Path, *targets: str) -> list[str]:
 
 def test_make_says_it_too_and_stops(machine: Machine, checkout: Path) -> None:
     """Without a Python, `make setup` fails with that line and installs nothing."""
-    answer = machine.run([make(), "setup"], cwd=checkout)
+    answer = machine.run([make(), "setup"], checkout, {})
 
     assert answer.returncode != 0
     assert "No Python >= 3.12" in answer.stderr
