@@ -116,6 +116,12 @@ WELL_BEHAVED = (
             f"{DIGITS_ACCURACY:.1%} right on 360 images kept out of its training"
         ),
     ),
+    _command(
+        "hash",
+        ("hash/hash.c",),
+        takes="any bytes on stdin; `sha256`, `sha512`, `hmac KEY` or `verify PUBLIC_KEY SIGNATURE` as arguments",
+        gives="the digest in hexadecimal, or `valid` or `not valid`, from the host calls of `ambient_crypto`",
+    ),
     Recipe(
         name="csvsum",
         language="Go",
@@ -137,7 +143,9 @@ MISBEHAVING = (
     _misbehaving("flood", "`_start`", "stdout without end"),
     _misbehaving("stderr_flood", "`_start`", "stderr without end"),
     _misbehaving(
-        "opens_file", "`_start`", "imports `wasi_snapshot_preview1.path_open`: refused at admission"
+        "opens_file",
+        "`_start`",
+        "asks for `etc/passwd`, exits with the error number it gets: no file is ever opened",
     ),
     _misbehaving("net", "`_start`", "imports `wasi_snapshot_preview1.sock_accept`: refused at admission"),
     _misbehaving("connect", "`_start`", "imports `env.connect`: refused at admission"),

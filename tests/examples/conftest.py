@@ -98,9 +98,11 @@ def run_command(
     *,
     fuel: int = FUEL,
     canonical_nan: bool = True,
+    define: Callable[[wasmtime.Linker, wasmtime.Store], None] | None = None,
 ) -> Outcome:
+    """``run_module`` for a built guest, by its name."""
     module = compiled(name, canonical_nan=canonical_nan)
-    return run_module(module, stdin, arguments, fuel=fuel, canonical_nan=canonical_nan)
+    return run_module(module, stdin, arguments, fuel=fuel, canonical_nan=canonical_nan, define=define)
 
 
 @pytest.fixture(scope="session", autouse=True)

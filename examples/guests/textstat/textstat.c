@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "decimal.h"
+#include "input.h"
 
 typedef struct {
     const uint8_t *text;
@@ -32,25 +32,8 @@ static void fail(const char *reason) {
 
 static void *allocate(size_t count, size_t size) {
     void *memory = calloc(count, size);
-    if (!memory) fail("the text does not fit in memory; raise memory_mb or split the input");
+    if (!memory) fail("the words do not fit in memory; raise memory_mb or split the input");
     return memory;
-}
-
-static uint8_t *read_all(size_t *length) {
-    size_t capacity = 1 << 16, used = 0;
-    uint8_t *data = allocate(capacity, 1);
-    for (;;) {
-        ssize_t got = read(STDIN_FILENO, data + used, capacity - used);
-        if (got < 0) fail("stdin cannot be read");
-        if (got == 0) break;
-        used += (size_t)got;
-        if (used < capacity) continue;
-        capacity *= 2;
-        data = realloc(data, capacity);
-        if (!data) fail("the text does not fit in memory; raise memory_mb or split the input");
-    }
-    *length = used;
-    return data;
 }
 
 static int in_word(uint8_t byte) {
@@ -148,14 +131,15 @@ int main(int argc, char **argv) {
         fputs("usage: textstat [TOP]\n", stderr);
         return 2;
     }
-    size_t length, lines = 0;
-    uint8_t *text = read_all(&length);
-    for (size_t i = 0; i < length; i++) lines += text[i] == '\n';
+    input_t input = read_input();
+    if (!input.bytes) fail("stdin cannot be read or does not fit in memory; raise memory_mb or split the input");
+    size_t lines = 0;
+    for (size_t i = 0; i < input.size; i++) lines += input.bytes[i] == '\n';
     table_t table = {allocate(1024, sizeof(word_t)), 1024, 0};
-    size_t words = count_words(&table, text, length);
+    size_t words = count_words(&table, input.bytes, input.size);
     print_figure("lines", lines);
     print_figure("words", words);
-    print_figure("bytes", length);
+    print_figure("bytes", input.size);
     print_figure("distinct", table.used);
     print_top(&table, top);
     return 0;
