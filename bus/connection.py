@@ -1,0 +1,201 @@
+"""One connection to a cluster's bus: it reconnects for ever, with jitter, and says who is at fault.
+
+Guarantees: a first connection that cannot be made fails with what to do about it, or keeps trying, as the caller
+wishes; a lost one is retried for ever; who registered with `on_reconnect` hears when it is back. nats-py's errors
+end here. What is published while the connection is down is nats-py's bounded buffer's affair: nothing that
+must not be lost travels by `publish` alone (see `bus.log`).
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import msgspec
+import nats
+import nats.errors
+import nats.js
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bus.acks import AckInbox
+from bus.errors import BusError, BusUnavailable, Malformed, NoResponder
+from bus.messages import ErrorReply
+from bus.subjects import DEFAULT_CLUSTER, Subjects
+from bus.wire import decode, encode
+
+__all__ = ["DEFAULT_URL", "Bus", "Received", "cluster_from_environment", "url_from_environment"]
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+Received = Msg
+"""A message as subscriptions hand it over: `.subject`, `.data`, `.reply`, `.headers`."""
+
+_log = structlog.get_logger("bus")
+_PENDING_BYTES = 32 * 1024 * 1024
+_PING_INTERVAL_S = 10
+_ERROR = msgspec.json.Decoder(ErrorReply)
+
+
+def url_from_environment() -> str:
+    """The address of the bus: `NATS_URL`, or the local default."""
+    return os.environ.get("NATS_URL", DEFAULT_URL)
+
+
+def cluster_from_environment() -> str:
+    """The cluster's name: `AMBIENT_CLUSTER`, or `home`."""
+    return os.environ.get("AMBIENT_CLUSTER", DEFAULT_CLUSTER)
+
+
+class Bus:
+    """A live connection and the names of one cluster on it. Use as an async context manager."""
+
+    def __init__(self, client: Client, subjects: Subjects, url: str) -> None:
+        self.client = client
+        self.subjects = subjects
+        self.url = url
+        self.js = client.jetstream(timeout=5)
+        self.acks = AckInbox(client)
+        self._returns: list[Callable[[], None]] = []
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str | None = None,
+        *,
+        cluster: str | None = None,
+        name: str = "ambient",
+        timeout_s: float | None = 5.0,
+    ) -> Self:
+        """Connect to the NATS server(s) at `url` (comma-separated).
+
+        Raises `BusUnavailable` when no server answers within `timeout_s`; None waits for ever, as services do.
+        """
+        address = url or url_from_environment()
+        client = Client()
+        bus = cls(client, Subjects(cluster or cluster_from_environment()), address)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await client.connect(
+                    servers=address.split(","),
+                    name=name,
+                    max_reconnect_attempts=-1,
+                    # Each client waits its own time, so that a restarted server is not met by all at once.
+                    reconnect_time_wait=random.uniform(0.1, 0.5),  # type: ignore[arg-type]  # noqa: S311 -- jitter
+                    connect_timeout=2,
+                    ping_interval=_PING_INTERVAL_S,
+                    max_outstanding_pings=2,
+                    pending_size=_PENDING_BYTES,
+                    error_cb=bus._on_error,
+                    disconnected_cb=bus._on_disconnect,
+                    reconnected_cb=bus._on_reconnect,
+                )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            await _abandon(client)
+            raise BusUnavailable(
+                f"no NATS server answers at {address}: start one with `ambient up`, or set NATS_URL ({error or 'time-out'})"
+            ) from None
+        return bus
+
+    async def __aenter__(self) -> Self:
+        """Return the bus itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection."""
+        await self.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server is at the other end right now."""
+        return self.client.is_connected
+
+    def on_reconnect(self, call: Callable[[], None]) -> None:
+        """Call `call` each time that the connection is back after a loss."""
+        self._returns.append(call)
+
+    def forget_reconnect(self, call: Callable[[], None]) -> None:
+        """Undo `on_reconnect`."""
+        self._returns.remove(call)
+
+    async def publish(self, subject: str, body: bytes, *, reply: str = "") -> None:
+        """Send once, to whoever listens now. Raises `BusUnavailable` if the connection is closed or its buffer full."""
+        try:
+            await self.client.publish(subject, body, reply=reply)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"could not publish to {subject}: {error or type(error).__name__}") from None
+
+    async def subscribe(
+        self, subject: str, handle: Callable[[Msg], Awaitable[None]], *, queue: str = ""
+    ) -> Subscription:
+        """Call `handle` with every message on `subject`; survives reconnects."""
+        return await self.client.subscribe(subject, queue=queue, cb=handle)
+
+    async def request[T](self, subject: str, question: Any, answer: type[T], *, timeout_s: float = 5.0) -> T:
+        """Ask a service and decode its answer.
+
+        Raises `NoResponder` where the service is not running, `Malformed` where it refused the question,
+        `BusUnavailable` where it did not answer in time.
+        """
+        body = await self.request_bytes(
+            subject, question if isinstance(question, bytes) else encode(question), timeout_s
+        )
+        if body.startswith(b'{"kind":"error"'):
+            error = _ERROR.decode(body)
+            raise Malformed(error.field, error.limit)
+        return decode(body, msgspec.json.Decoder(answer))
+
+    async def request_bytes(self, subject: str, body: bytes, timeout_s: float = 5.0) -> bytes:
+        """Like `request`, on bare bytes."""
+        try:
+            return (await self.client.request(subject, body, timeout=timeout_s)).data
+        except nats.errors.NoRespondersError:
+            raise NoResponder(
+                f"nobody answers {subject} in cluster {self.subjects.cluster!r}: is it running? try `ambient doctor`"
+            ) from None
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BusUnavailable(
+                f"no answer on {subject} within {timeout_s:g} s ({error or 'time-out'})"
+            ) from None
+
+    async def round_trip_ms(self) -> float:
+        """The time of a ping to the server and back, in milliseconds."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            await self.client.flush(timeout=5)
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BusUnavailable(f"{self.url} does not answer a ping ({error or 'time-out'})") from None
+        return (loop.time() - begun) * 1000
+
+    async def close(self) -> None:
+        """Flush what was published and close; never raises for a bus that is already gone."""
+        if self.client.is_closed:
+            return
+        try:
+            await self.client.flush(timeout=2)
+        except (TimeoutError, nats.errors.Error) as error:
+            _log.debug("closing without a flush", reason=str(error))
+        await self.client.close()
+
+    async def _on_error(self, error: Exception) -> None:
+        _log.debug("bus trouble", error=str(error) or type(error).__name__)
+
+    async def _on_disconnect(self) -> None:
+        if not self.client.is_closed:
+            _log.warning("bus lost", url=self.url, advice="reconnecting for ever")
+
+    async def _on_reconnect(self) -> None:
+        _log.info("bus back", url=self.url)
+        for call in list(self._returns):
+            call()
+
+
+async def _abandon(client: Client) -> None:
+    """Close a client whose connect failed halfway; what it says then matters to nobody."""
+    try:
+        await client.close()
+    except (BusError, OSError, nats.errors.Error) as error:
+        _log.debug("while giving up a connection", error=str(error))

@@ -1,0 +1,76 @@
+"""Every error that `bus` raises, split by who is at fault.
+
+`Malformed` and `BadSignature` blame the sender of a message; `BusUnavailable` and its children blame the
+server or the way to it; `Fenced` blames nobody: somebody else writes this log now. Messages tell
+the person what to do next.
+"""
+
+__all__ = [
+    "BadSignature",
+    "BlobCorrupt",
+    "BlobMissing",
+    "BusError",
+    "BusUnavailable",
+    "Fenced",
+    "LogFull",
+    "Malformed",
+    "NoResponder",
+    "ServerFailed",
+    "StreamMissing",
+]
+
+
+class BusError(Exception):
+    """The base of all errors of this package."""
+
+
+class Malformed(BusError):
+    """A message breaks the contract: `field` says where, `limit` what is allowed there."""
+
+    def __init__(self, field: str, limit: str) -> None:
+        super().__init__(f"{field}: {limit}" if field else limit)
+        self.field = field
+        self.limit = limit
+
+
+class BadSignature(BusError):
+    """A signed message does not hold: it is not believed, whatever it says."""
+
+
+class BusUnavailable(BusError):
+    """The bus cannot be reached, or does not answer."""
+
+
+class NoResponder(BusUnavailable):
+    """NATS is there, but nobody serves this subject: the service is not running in this cluster."""
+
+
+class StreamMissing(BusUnavailable):
+    """NATS is there, but the cluster's logs are not: nobody has set this cluster up."""
+
+
+class LogFull(BusUnavailable):
+    """A log is at its limit. Nothing was stored; wait for room, or raise the limit."""
+
+
+class ServerFailed(BusUnavailable):
+    """The embedded nats-server did not start or has died."""
+
+
+class Fenced(BusError):
+    """Another writer wrote to this log: re-read it from `expected` on and stand by."""
+
+    def __init__(self, stream: str, expected: int) -> None:
+        super().__init__(
+            f"another writer holds {stream} (sequence {expected} is taken): fold what is new, then decide who leads"
+        )
+        self.stream = stream
+        self.expected = expected
+
+
+class BlobMissing(BusError):
+    """No blob of that digest is stored: upload it, or correct the digest."""
+
+
+class BlobCorrupt(BusError):
+    """The stored bytes do not hash to their name; they are not used."""

@@ -1,0 +1,111 @@
+"""What a node says of itself, and what the coordinator tells it. Hello and telemetry travel signed."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from bus.messages.task import Token
+
+__all__ = [
+    "Assign",
+    "CancelAttempt",
+    "Capabilities",
+    "Drain",
+    "EnrolAgain",
+    "Goodbye",
+    "Hello",
+    "HelloReply",
+    "Instruction",
+    "Telemetry",
+]
+
+
+class Capabilities(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node is and can; it changes only when the node is set up differently."""
+
+    version: str
+    engine: str
+    cores: Annotated[int, Meta(ge=1, le=4096)]
+    memory_mb: Annotated[int, Meta(ge=1, le=2**24)]
+    slots: Annotated[int, Meta(ge=1, le=4096)]
+    arch: str = ""
+    region: Token | None = None
+    node_type: Token | None = None
+    labels: Annotated[dict[Token, Token], Meta(max_length=16)] = msgspec.field(default_factory=dict)
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """A node asks to be enrolled; signed with the key that it claims its id with."""
+
+    node: Token
+    capabilities: Capabilities
+
+
+class HelloReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the node is enrolled; if not, `error` says what to change."""
+
+    ok: bool
+    error: str = ""
+
+
+class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A heartbeat, every 2 s: the inputs of the health score, and what the node is busy with.
+
+    `open` names each attempt that the node holds as `<task>#<attempt>`; `energy_j` is the total since the node
+    started and `energy_method` how it is known (`measured:rapl`, `estimated:tdp`, …). `safe_mode` is
+    why the node takes no work, empty when it does. `battery` is the charge, 0..1, where there is one.
+    """
+
+    node: Token
+    at_ms: int
+    cpu_free: Annotated[float, Meta(ge=0, le=1)]
+    memory_free: Annotated[float, Meta(ge=0, le=1)]
+    latency_ms: Annotated[float, Meta(ge=0)]
+    bandwidth_mbps: Annotated[float, Meta(ge=0)]
+    temperature_c: float | None = None
+    battery: Annotated[float, Meta(ge=0, le=1)] | None = None
+    open: Annotated[tuple[str, ...], Meta(max_length=4096)] = ()
+    energy_j: float = 0.0
+    energy_method: str = ""
+    errors: int = 0
+    safe_mode: str = ""
+    draining: bool = False
+    started_ms: int = 0
+
+
+class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind", omit_defaults=True):
+    """A node leaves in order: attempts in `handed_back` (`<task>#<attempt>`) were not begun and may run elsewhere."""
+
+    node: Token
+    handed_back: tuple[str, ...] = ()
+
+
+class Assign(Struct, frozen=True, kw_only=True, tag="assign", tag_field="kind"):
+    """Run this attempt. `decision` is its sequence in ASSIGNMENTS, `spec` the very bytes the client wrote."""
+
+    decision: int
+    task: str
+    attempt: int
+    lease_ms: int
+    spec: Raw
+
+
+class CancelAttempt(Struct, frozen=True, kw_only=True, tag="cancel", tag_field="kind"):
+    """Stop this attempt: nobody waits for it any more. No result is owed."""
+
+    task: str
+    attempt: int
+
+
+class EnrolAgain(Struct, frozen=True, tag="hello", tag_field="kind"):
+    """The coordinator does not know the node that sent telemetry: say hello again."""
+
+
+class Drain(Struct, frozen=True, tag="drain", tag_field="kind"):
+    """Take no more work, finish what is open, say goodbye and end."""
+
+    reason: Literal["operator", "upgrade"] = "operator"
+
+
+Instruction = Assign | CancelAttempt | EnrolAgain | Drain

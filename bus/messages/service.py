@@ -1,0 +1,173 @@
+"""Questions to the services and their answers (request-reply under `svc.`), and the progress notice."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bus.messages.node import Capabilities
+
+__all__ = [
+    "ErrorReply",
+    "NodeReason",
+    "NodeState",
+    "NodeView",
+    "NodesReply",
+    "Pending",
+    "Progress",
+    "ReputationEntry",
+    "ReputationReply",
+    "ServiceHealth",
+    "TaskState",
+    "TaskView",
+    "TasksReply",
+    "TasksRequest",
+    "VerdictRequest",
+    "WhyReply",
+    "WhyRequest",
+]
+
+NodeState = Literal["healthy", "safe", "draining", "suspect", "dead", "left"]
+TaskState = Literal["waiting", "assigned", "verified", "failed", "cancelled", "expired", "refused", "unknown"]
+
+
+class NodeView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One node as the coordinator sees it. `terms` are the weighted parts of `score`, which they add up to."""
+
+    node: str
+    key: str
+    state: NodeState
+    score: float
+    terms: dict[str, float]
+    capabilities: Capabilities
+    open: int = 0
+    seen_ms_ago: int = 0
+    safe_mode: str = ""
+    reputation: float = 0.0
+    agreed: int = 0
+    dissented: int = 0
+    faulted: int = 0
+    latency_ms: float = 0.0
+    bandwidth_mbps: float = 0.0
+    cpu_free: float = 0.0
+    memory_free: float = 0.0
+    temperature_c: float | None = None
+    energy_j: float = 0.0
+    energy_method: str = ""
+
+
+class NodesReply(Struct, frozen=True):
+    """All nodes that are enrolled and have been seen, one page of them."""
+
+    nodes: list[NodeView]
+    total: int
+
+
+class WhyRequest(Struct, frozen=True):
+    """Why is this task where it is? `task` is `<client>.<id>`."""
+
+    task: str
+
+
+class NodeReason(Struct, frozen=True, omit_defaults=True):
+    """Why a node was or was not chosen; `score` is what the strategy ranked it by."""
+
+    node: str
+    chosen: bool
+    reason: str
+    score: float = 0.0
+
+
+class WhyReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a task stands, and the reason for it, node by node."""
+
+    task: str
+    state: TaskState
+    detail: str
+    attempt: int = 0
+    nodes: list[NodeReason] = msgspec.field(default_factory=list)
+    field: str = ""
+    limit: str = ""
+
+
+class TasksRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest tasks, of one client or all, in one state or all."""
+
+    client: str | None = None
+    state: TaskState | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class TaskView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task in a list."""
+
+    task: str
+    state: TaskState
+    attempt: int = 0
+    nodes: tuple[str, ...] = ()
+    priority: int = 0
+    submitted_ms: int = 0
+
+
+class TasksReply(Struct, frozen=True):
+    """The tasks asked for, newest first, and how many are open in all."""
+
+    tasks: list[TaskView]
+    open: int
+
+
+class VerdictRequest(Struct, frozen=True):
+    """The verdicts of these tasks (`<client>.<id>`), as lines of `Verdict` or `Pending`, in the same order."""
+
+    tasks: Annotated[list[str], Meta(max_length=1000)]
+
+
+class Pending(Struct, frozen=True, tag="pending", tag_field="kind"):
+    """No verdict yet."""
+
+    task: str
+
+
+class ReputationEntry(Struct, frozen=True):
+    """How often a node agreed with verdicts, dissented from them, and failed of itself."""
+
+    node: str
+    agreed: int
+    dissented: int
+    faulted: int
+
+
+class ReputationReply(Struct, frozen=True):
+    """The reputation of all nodes that ever answered."""
+
+    nodes: list[ReputationEntry]
+
+
+class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who answers, whether it leads, and how far it has folded each log (sequence by log name)."""
+
+    service: str
+    name: str
+    leading: bool
+    epoch: int = 0
+    folded: dict[str, int] = msgspec.field(default_factory=dict)
+    nodes: int = 0
+    open: int = 0
+    waiting: int = 0
+    strategy: str = ""
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was submitted alone moved on."""
+
+    task: str
+    state: Literal["assigned"]
+    attempt: int
+    nodes: tuple[str, ...]
+
+
+class ErrorReply(Struct, frozen=True, tag="error", tag_field="kind"):
+    """A service refused a question: `field` and `limit` say what must change."""
+
+    field: str
+    limit: str

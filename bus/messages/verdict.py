@@ -1,0 +1,106 @@
+"""What nodes claim (RESULTS) and what the verifier accepts (VERDICTS). Both travel in signed batches."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from bus.messages.task import INLINE_LIMIT_BYTES, Signature, VerifyPolicy
+
+__all__ = ["Inconclusive", "Late", "Result", "ResultStatus", "Verdict", "VerdictLine", "VerdictStatus"]
+
+ResultStatus = Literal["ok", "failed", "fault"]
+"""`failed`: the guest failed, as it would everywhere. `fault`: this node failed; another may not."""
+
+VerdictStatus = Literal["verified", "failed", "cancelled", "expired"]
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One node's claim about one attempt.
+
+    `decision` is the sequence in ASSIGNMENTS that gave the node this attempt. `spec`, `module`, `input`, `output_digest` and `trace`
+    are SHA-256 in hex. `output` holds the bytes up to 64 KiB; a larger one is the blob named by `output_digest`.
+    """
+
+    decision: Annotated[int, Meta(ge=1)]
+    task: str
+    attempt: Annotated[int, Meta(ge=1)]
+    node: str
+    status: ResultStatus
+    spec: str
+    module: str
+    input: str
+    output_digest: str
+    trace: str
+    reason: str = ""
+    detail: Annotated[str, Meta(max_length=2000)] = ""
+    exit_code: int = 0
+    output: Annotated[bytes, Meta(max_length=INLINE_LIMIT_BYTES)] | None = None
+    output_size: Annotated[int, Meta(ge=0)] = 0
+    stderr: Annotated[bytes, Meta(max_length=16 * 1024)] = b""
+    fuel: Annotated[int, Meta(ge=0)] = 0
+    peak_memory_bytes: Annotated[int, Meta(ge=0)] = 0
+    wall_ms: Annotated[float, Meta(ge=0)] = 0.0
+    energy_j: Annotated[float, Meta(ge=0)] = 0.0
+    energy_method: str = ""
+
+
+class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind", omit_defaults=True):
+    """The one verdict of a task.
+
+    `evidence` are the (sequence, line) places in RESULTS of the results that were counted, `agree` and `dissent`
+    the nodes behind them. Output, fuel, trace, wall time and peak memory are those of the first agreeing result; `energy_j` is
+    the sum over all counted ones.
+    """
+
+    task: str
+    status: VerdictStatus
+    reason: str = ""
+    detail: str = ""
+    exit_code: int = 0
+    output: bytes | None = None
+    output_digest: str = ""
+    output_size: int = 0
+    stderr: bytes = b""
+    agree: tuple[str, ...] = ()
+    dissent: tuple[str, ...] = ()
+    evidence: tuple[tuple[int, int], ...] = ()
+    verify: VerifyPolicy = Signature()
+    spec: str = ""
+    module: str = ""
+    input: str = ""
+    trace: str = ""
+    attempts: int = 0
+    fuel: int = 0
+    peak_memory_bytes: int = 0
+    wall_ms: float = 0.0
+    energy_j: float = 0.0
+    energy_method: str = ""
+    source: tuple[int, int] = (0, 0)
+
+
+class Inconclusive(
+    Struct, frozen=True, kw_only=True, tag="inconclusive", tag_field="kind", omit_defaults=True
+):
+    """No verdict yet: `need` more results from nodes not in `exclude`; `faulted` are nodes that failed of themselves.
+
+    `after` is the attempt up to which results were considered, so that the same need is never answered twice.
+    """
+
+    task: str
+    need: int
+    after: int
+    exclude: tuple[str, ...] = ()
+    faulted: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Late(Struct, frozen=True, kw_only=True, tag="late", tag_field="kind"):
+    """A result that came after its task's verdict: it changes no verdict, but the node's reputation."""
+
+    task: str
+    node: str
+    agrees: bool
+    evidence: tuple[int, int]
+
+
+VerdictLine = Verdict | Inconclusive | Late

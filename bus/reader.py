@@ -1,0 +1,219 @@
+"""The reading side of a log: every message once, in order, from a sequence on, for ever.
+
+Guarantees: `deliver` is called with each entry exactly once and in sequence, whatever happens to connection, server or
+consumer; the reader keeps the position itself, so the consumer on the server is disposable. What is in
+memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling.
+
+Why not nats-py's ordered consumer: it is pushed to, with an unbounded queue between, and answers flow
+control on a quarter-second timer. A pull with `AckPolicy.NONE` costs no more and paces itself.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from bus.connection import Bus
+
+__all__ = ["Entry", "LogReader"]
+
+_log = structlog.get_logger("bus.reader")
+
+_WINDOW = 512
+_WINDOW_BYTES = 8 * 1024 * 1024
+_EXPIRES_S = 30
+_HEARTBEAT_S = 2
+_SILENCE_S = 3 * _HEARTBEAT_S
+_RETRY_S = 0.25
+_SHORT_REPLY_TOKENS = 9
+
+
+class Entry(NamedTuple):
+    """One message of a log: its sequence, the server's time in ms since the epoch, its subject and its bytes."""
+
+    sequence: int
+    at_ms: int
+    subject: str
+    body: bytes
+
+
+class LogReader:
+    """Follows one log and hands its entries to a synchronous `deliver`."""
+
+    def __init__(self, bus: Bus, log: str, deliver: Callable[[Entry], None], *, start: int = 1) -> None:
+        self.position = start - 1
+        self._bus = bus
+        self._stream = bus.subjects.stream(log)
+        self._deliver = deliver
+        self._subscription: Subscription | None = None
+        self._consumer = ""
+        self._consumed = 0
+        self._asked = 0
+        self._paused = False
+        self._heard_at = 0.0
+        self._generation = 0
+        self._failure: Exception | None = None
+        self._broken = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        """Where the reader stands."""
+        return f"LogReader({self._stream}, position={self.position}, paused={self._paused})"
+
+    def start(self) -> None:
+        """Begin to read, in the background."""
+        self._bus.on_reconnect(self._broken.set)
+        self._task = asyncio.create_task(self._follow(), name=f"read {self._stream}")
+
+    async def stop(self) -> None:
+        """Stop reading; no entry is delivered afterwards."""
+        if self._task is None:
+            return
+        self._bus.forget_reconnect(self._broken.set)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        await self._drop_subscription()
+
+    async def ended(self) -> None:
+        """Wait for the end of the reading: only `stop`, or a fold that raised, whose error this raises."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def reached(self, sequence: int) -> None:
+        """Wait until the entry of that sequence has been delivered; raises what ended the reading, if it did."""
+        while self.position < sequence:
+            if self._task is not None and self._task.done():
+                self._task.result()
+            self._moved.clear()
+            await self._moved.wait()
+
+    def pause(self) -> None:
+        """Ask for no more; what is under way (at most a window) still comes."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        if self._paused:
+            self._paused = False
+            self._broken.set()
+
+    async def _follow(self) -> None:
+        try:
+            while self._failure is None:
+                try:
+                    await self._attach()
+                    await self._watch()
+                except (TimeoutError, nats.errors.Error) as error:
+                    _log.debug(
+                        "reader retries", stream=self._stream, reason=str(error) or type(error).__name__
+                    )
+                    await asyncio.sleep(_RETRY_S)
+            raise self._failure
+        finally:
+            self._moved.set()
+
+    async def _attach(self) -> None:
+        """A new subscription and a new consumer from the next sequence on."""
+        await self._drop_subscription()
+        self._broken.clear()
+        self._generation += 1
+        inbox = self._bus.client.new_inbox()
+        handle = partial(self._on_message, self._generation)
+        self._subscription = await self._bus.client.subscribe(inbox, cb=handle)
+        info = await self._bus.js.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                ack_policy=AckPolicy.NONE,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=self.position + 1,
+                inactive_threshold=60,
+                mem_storage=True,
+                num_replicas=1,
+            ),
+        )
+        self._consumer, self._consumed, self._asked = info.name, 0, 0
+        await self._ask()
+
+    async def _watch(self) -> None:
+        """Return when the consumer must be replaced: it is broken, or silent for too long."""
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        while not self._broken.is_set():
+            try:
+                async with asyncio.timeout(_HEARTBEAT_S):
+                    await self._broken.wait()
+            except TimeoutError:
+                if self._asked and loop.time() - self._heard_at > _SILENCE_S:
+                    return
+
+    async def _ask(self) -> None:
+        """Top up what the server may send, unless paused."""
+        if self._paused or self._asked > _WINDOW // 2:
+            return
+        self._asked += _WINDOW
+        request = b'{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}' % (
+            _WINDOW,
+            _WINDOW_BYTES,
+            _EXPIRES_S * 10**9,
+            _HEARTBEAT_S * 10**9,
+        )
+        assert self._subscription is not None  # noqa: S101 -- set by _attach, the only way here
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        await self._bus.client.publish(subject, request, reply=self._subscription.subject)
+
+    async def _on_message(self, generation: int, message: Msg) -> None:
+        if generation != self._generation or self._broken.is_set():
+            return
+        self._heard_at = asyncio.get_running_loop().time()
+        if not message.reply:
+            await self._on_status(message)
+            return
+        tokens = message.reply.split(".")
+        at = 5 if len(tokens) == _SHORT_REPLY_TOKENS else 7
+        sequence, consumed = int(tokens[at]), int(tokens[at + 1])
+        if consumed != self._consumed + 1 or sequence <= self.position:
+            # A gap in the consumer's own count: something was lost on the way here. Begin again after `position`.
+            self._broken.set()
+            return
+        self._consumed = consumed
+        self._asked -= 1
+        try:
+            self._deliver(Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data))
+        except Exception as error:  # noqa: BLE001 -- the fold is the service; without it there is nothing to go on with
+            _log.exception("a fold refused an entry", stream=self._stream, sequence=sequence)
+            self._failure = error
+            self._broken.set()
+            return
+        self.position = sequence
+        self._moved.set()
+        await self._ask()
+
+    async def _on_status(self, message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status", "")
+        if status == "100":
+            return
+        pending = headers.get("Nats-Pending-Messages")
+        if status in ("408", "409") and pending is not None:
+            # This pull ended (expired, or its bytes are used up); what it still owed will not come.
+            self._asked = max(0, self._asked - int(pending))
+            await self._ask()
+            return
+        self._broken.set()
+
+    async def _drop_subscription(self) -> None:
+        if self._subscription is not None and not self._bus.client.is_closed:
+            try:
+                await self._subscription.unsubscribe()
+            except nats.errors.Error as error:
+                _log.debug("unsubscribe", reason=str(error))
+        self._subscription = None

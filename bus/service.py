@@ -1,0 +1,72 @@
+"""Answering questions: NATS micro services whose requests and answers are messages of the contract.
+
+Guarantees that a question which breaks the contract is answered with `ErrorReply` naming field and limit, and that a handler
+that raises answers too: nobody waits for a time-out because of somebody's bad input. `nats micro ls` lists the services.
+"""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import msgspec
+import structlog
+from nats.micro import add_service
+from nats.micro.request import Request
+from nats.micro.service import Service
+
+from bus.connection import Bus
+from bus.errors import BusError, Malformed
+from bus.messages import ErrorReply
+from bus.wire import decode, decoder, encode
+
+__all__ = ["ServiceDesk"]
+
+_log = structlog.get_logger("bus.service")
+
+
+class ServiceDesk:
+    """The endpoints of one service, `svc.<name>.<endpoint>`. Only who is to answer opens one (a standby does not)."""
+
+    def __init__(self, service: Service, bus: Bus, name: str) -> None:
+        self._service = service
+        self._bus = bus
+        self._name = name
+
+    @classmethod
+    async def open(cls, bus: Bus, name: str, version: str, description: str) -> Self:
+        """Register the service on the bus."""
+        service = await add_service(
+            bus.client, name=f"avcp-{bus.subjects.cluster}-{name}", version=version, description=description
+        )
+        return cls(service, bus, name)
+
+    async def answer[Q](self, endpoint: str, question: type[Q], handle: Callable[[Q], Any]) -> None:
+        """Answer `endpoint`: `handle` takes the decoded question and returns the answer (a message, or bytes).
+
+        A question type of `bytes` hands the body over undecoded.
+        """
+        read = None if question is bytes else decoder(question)
+
+        async def on_request(request: Request) -> None:
+            await request.respond(self._respond(endpoint, read, handle, request.data))
+
+        await self._service.add_endpoint(
+            name=endpoint, subject=self._bus.subjects.service(self._name, endpoint), handler=on_request
+        )
+
+    def _respond(
+        self, endpoint: str, read: msgspec.json.Decoder[Any] | None, handle: Callable[[Any], Any], body: bytes
+    ) -> bytes:
+        try:
+            reply = handle(body if read is None else decode(body or b"{}", read))
+        except Malformed as error:
+            return encode(ErrorReply(error.field, error.limit))
+        except BusError as error:
+            return encode(ErrorReply("", str(error)))
+        except Exception:  # noqa: BLE001 -- whoever asked is told, and the log has the trace
+            _log.exception("a question could not be answered", service=self._name, endpoint=endpoint)
+            return encode(ErrorReply("", f"{self._name} could not answer {endpoint}: see its log"))
+        return reply if isinstance(reply, bytes) else encode(reply)
+
+    async def close(self) -> None:
+        """Answer no more."""
+        await self._service.stop()

@@ -1,0 +1,161 @@
+"""Who says it: Ed25519 identities, and signatures over batches of lines.
+
+A signed message is JSON Lines: an envelope line, then the members. The signature is a DSSE one (PAE encoding) whose payload is
+the RFC 6962 root over the members' exact bytes. So one signature serves many members, no canonical form of JSON is needed,
+and one member can be shown to a third party with a path of a few hashes, without the others.
+
+Left to the callers: whether the key that signed may say what it says.
+"""
+
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from bus import merkle
+from bus.errors import BadSignature, Malformed
+from bus.wire import decode, decoder, split_lines
+
+__all__ = [
+    "HELLO",
+    "RESULTS",
+    "TELEMETRY",
+    "VERDICTS",
+    "Envelope",
+    "Identity",
+    "open_signed",
+    "pae",
+    "verify_root",
+]
+
+
+def _payload_type(what: str) -> str:
+    return f"application/vnd.ambient.{what}+merkle"
+
+
+HELLO = _payload_type("hello")
+TELEMETRY = _payload_type("telemetry")
+RESULTS = _payload_type("results")
+VERDICTS = _payload_type("verdicts")
+"""Payload types: they are signed too, so that a result can never be passed off as a verdict."""
+
+
+class Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadType"}):
+    """The first line of a signed message: DSSE's fields, with the key itself (32 bytes, hex) as key id."""
+
+    payload_type: str
+    keyid: str
+    sig: str
+
+
+_ENVELOPE = decoder(Envelope)
+_ENCODE = msgspec.json.Encoder().encode
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: both parts with their lengths, so that no two pairs collide."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+class Identity:
+    """An Ed25519 key pair. `key` is the public half in hex."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.key = private.public_key().public_bytes_raw().hex()
+
+    @classmethod
+    def generate(cls) -> "Identity":
+        """A new identity that lives as long as the object."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> "Identity":
+        """The identity of a 32-byte seed; for tests and tools that need the same one twice."""
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @classmethod
+    def load(cls, path: Path) -> "Identity":
+        """The identity kept at `path`, made and kept there (mode 0600) the first time.
+
+        A file that others may read is refused: whoever has read it can answer in this name.
+        """
+        try:
+            seed = path.read_bytes()
+        except FileNotFoundError:
+            return cls._create(path)
+        if path.stat().st_mode & 0o077:
+            raise BadSignature(
+                f"{path} can be read by others: run `chmod 600 {path}`, or delete it for a new identity"
+            )
+        if len(seed) != 32:  # noqa: PLR2004 -- an Ed25519 seed, RFC 8032
+            raise BadSignature(
+                f"{path} holds no identity (32 bytes): restore it from a backup, or delete it for a new one"
+            )
+        return cls.from_seed(seed)
+
+    @classmethod
+    def _create(cls, path: Path) -> "Identity":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        identity = cls.generate()
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(identity._private.private_bytes_raw())  # noqa: SLF001 -- its own private half
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link fails where a twin that started at the same moment was first: then its identity is ours.
+            path.hardlink_to(partial)
+        except FileExistsError:
+            return cls.load(path)
+        finally:
+            partial.unlink()
+        return identity
+
+    def sign(self, payload_type: str, payload: bytes) -> bytes:
+        """The raw signature (64 bytes) over DSSE's encoding of `payload`."""
+        return self._private.sign(pae(payload_type, payload))
+
+    def seal(self, payload_type: str, members: Sequence[bytes]) -> bytes:
+        """The body of a signed message with these members (JSON lines without line breaks)."""
+        signature = self.sign(payload_type, merkle.root(members))
+        envelope = Envelope(payload_type, self.key, b64encode(signature).decode())
+        return b"\n".join((_ENCODE(envelope), *members))
+
+    def __repr__(self) -> str:
+        """The public half, shortened."""
+        return f"Identity({self.key[:16]}…)"
+
+
+def verify_root(envelope: Envelope, root: bytes) -> None:
+    """Raise `BadSignature` unless `envelope` holds a signature of its key over `root`."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(envelope.keyid))
+        key.verify(b64decode(envelope.sig, validate=True), pae(envelope.payload_type, root))
+    except (InvalidSignature, ValueError):
+        raise BadSignature(
+            f"the signature of key {envelope.keyid[:16]}… does not hold for this message"
+        ) from None
+
+
+def open_signed(body: bytes, payload_type: str, *, key: str | None = None) -> tuple[str, list[bytes]]:
+    """The signer's key (hex) and the members of a signed message of this type.
+
+    Raises `BadSignature` if the signature does not hold, is of another type, or is not by `key` where that is given;
+    `Malformed` if the body is no signed message at all.
+    """
+    lines = split_lines(body)
+    envelope, members = decode(lines[0], _ENVELOPE), lines[1:]
+    if not members:
+        raise Malformed("", "a signed message has at least one member after its envelope")
+    if envelope.payload_type != payload_type:
+        raise BadSignature(f"signed as {envelope.payload_type!r}, not as {payload_type!r}")
+    if key is not None and envelope.keyid != key:
+        raise BadSignature(f"signed by {envelope.keyid[:16]}…, not by {key[:16]}…")
+    verify_root(envelope, merkle.root(members))
+    return envelope.keyid, members

@@ -1,0 +1,41 @@
+"""What every test of a part that meets the bus shares: a real nats-server and a fresh cluster on it."""
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bus.connection import Bus
+from bus.server import NatsServer
+from bus.streams import StreamLimits, ensure_streams
+
+_clusters = itertools.count()
+
+SMALL = StreamLimits(
+    max_bytes=dict.fromkeys(("tasks", "assignments", "results", "verdicts", "blobs"), 64 * 1024**2)
+)
+"""JetStream reserves a stream's space; many test clusters share one server's disk."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    """One nats-server for all tests that do not stop it; each test has a cluster of its own on it."""
+    data: Path = tmp_path_factory.mktemp("nats")
+    async with NatsServer(data) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster() -> str:
+    """A cluster name that no other test uses."""
+    return f"t{next(_clusters)}"
+
+
+@pytest_asyncio.fixture
+async def bus(server: NatsServer, cluster: str) -> AsyncIterator[Bus]:
+    """A connection to a fresh cluster whose streams exist."""
+    async with await Bus.connect(server.url, cluster=cluster) as connected:
+        await ensure_streams(connected, SMALL)
+        yield connected
