@@ -1,0 +1,44 @@
+"""The trace digest: SHA-256 over what went into a run, each host call, what came out, and the fuel.
+
+Two honest machines agree on it; a machine that did not run the guest, or ran something else, does not. Wall time is
+left out, and so is the wording of `detail`. What goes in is encoded as MessagePack, which is unambiguous for our
+types and keeps integers apart from floats and text.
+"""
+
+import hashlib
+
+import msgspec
+
+from sandbox.errors import UnfitModule
+from sandbox.job import Job, Outcome, Reason
+
+TRACE_VERSION = "ambient-trace-1"
+
+
+class Trace:
+    """A digest being built; `note` appends bytes to it."""
+
+    def __init__(self, job: Job) -> None:
+        limits = job.limits
+        went_in = (
+            TRACE_VERSION, job.module, job.entry, job.args, list(job.env.items()), job.input, job.seed,
+            limits.memory_mb, limits.fuel, limits.output_bytes, limits.stderr_bytes,
+        )  # fmt: skip
+        try:
+            encoded = msgspec.msgpack.encode(went_in)
+        except (OverflowError, UnicodeEncodeError):
+            # Integers over 64 bits and lone surrogates: such a job is refused, but its refusal is traced alike.
+            encoded = repr(went_in).encode("utf-8", "surrogatepass")
+        self._hash = hashlib.sha256(encoded)
+        self.note = self._hash.update
+
+    def finish(self, status: str, reason: str, code: int, output: bytes, stderr: bytes, fuel: int) -> str:
+        """The digest in hexadecimal, closed over the outcome."""
+        self.note(msgspec.msgpack.encode((status, reason, code, output, stderr, fuel)))
+        return self._hash.hexdigest()
+
+
+def refusal(job: Job, error: UnfitModule, reason: Reason = "invalid") -> Outcome:
+    """The outcome of a job that cannot run at all, the same wherever it is refused."""
+    trace = Trace(job).finish("failed", reason, 0, b"", b"", 0)
+    return Outcome(status="failed", reason=reason, detail=str(error), trace=trace)
