@@ -30,7 +30,9 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
 
     `spec`, `module` and `input` are SHA-256 digests (hex): of the submitted line, the module and the input, so that
     a result is bound to exactly what was asked. `source` is the task's (sequence, line) in TASKS. `together`
-    says that it was submitted in a batch, so its notice travels in one, too.
+    says that it was submitted in a batch, so its notice travels in one, too. `replaces` names the nodes of earlier attempts
+    that are given up (dead, gone, past their lease) and that this attempt makes good; a later attempt that replaces
+    nobody answers an `inconclusive`.
     """
 
     task: str
@@ -43,6 +45,7 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
     lease_ms: int
     verify: VerifyPolicy = Signature()
     together: bool = False
+    replaces: tuple[str, ...] = ()
 
 
 class Abandoned(Struct, frozen=True, kw_only=True, tag="abandoned", tag_field="kind", omit_defaults=True):
