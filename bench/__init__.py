@@ -1,0 +1,1 @@
+"""Benchmarks: figures with their baselines from the same run."""
