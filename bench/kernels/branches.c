@@ -8,6 +8,7 @@ static uint8_t program[OPERATIONS];
 
 static uint32_t run_once(uint32_t accumulator) {
     uint32_t at = 0, other = 1;
+    UNROLLED
     for (int step = 0; step < STEPS; step++) {
         switch (program[at]) {
         case 0: accumulator += other; break;

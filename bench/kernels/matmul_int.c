@@ -11,6 +11,7 @@ static void multiply(void) {
         for (int j = 0; j < SIDE; j++) product[i][j] = 0;
         for (int k = 0; k < SIDE; k += 4) {
             uint32_t a = left[i][k], b = left[i][k + 1], c = left[i][k + 2], d = left[i][k + 3];
+            UNROLLED
             for (int j = 0; j < SIDE; j++) {
                 product[i][j] += a * right[k][j] + b * right[k + 1][j] + c * right[k + 2][j] + d * right[k + 3][j];
             }

@@ -10,6 +10,7 @@ static int32_t sieve_once(void) {
     for (uint32_t n = 0; n < LIMIT; n++) composite[n] = n < 2;
     for (uint32_t n = 2; n * n < LIMIT; n++) {
         if (composite[n]) continue;
+        UNROLLED
         for (uint32_t multiple = n * n; multiple < LIMIT; multiple += n) composite[multiple] = 1;
     }
     int32_t primes = 0;
