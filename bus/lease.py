@@ -43,11 +43,12 @@ class Lease:
         self._task = asyncio.create_task(self._renew(), name=f"lease {self._role}")
 
     async def release(self) -> None:
-        """Give the lease up at once, so that a standby need not wait for it to run out."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        """Give the lease up at once, so that a standby need not wait for it to run out; harmless if it is not held."""
+        if self._task is None:
+            return  # never held: the key that is there is somebody else's
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
         if self._bucket is None or self.lost.is_set():
             return
         try:

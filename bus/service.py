@@ -4,6 +4,7 @@ Guarantees that a question which breaks the contract is answered with `ErrorRepl
 that raises answers too: nobody waits for a time-out because of somebody's bad input. `nats micro ls` lists the services.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -40,24 +41,28 @@ class ServiceDesk:
         return cls(service, bus, name)
 
     async def answer[Q](self, endpoint: str, question: type[Q], handle: Callable[[Q], Any]) -> None:
-        """Answer `endpoint`: `handle` takes the decoded question and returns the answer (a message, or bytes).
+        """Answer `endpoint`: `handle` takes the decoded question and returns the answer (a message, or bytes) or an awaitable of it.
+
+        Questions to one endpoint are answered one after the other, so an awaitable should be short.
 
         A question type of `bytes` hands the body over undecoded.
         """
         read = None if question is bytes else decoder(question)
 
         async def on_request(request: Request) -> None:
-            await request.respond(self._respond(endpoint, read, handle, request.data))
+            await request.respond(await self._respond(endpoint, read, handle, request.data))
 
         await self._service.add_endpoint(
             name=endpoint, subject=self._bus.subjects.service(self._name, endpoint), handler=on_request
         )
 
-    def _respond(
+    async def _respond(
         self, endpoint: str, read: msgspec.json.Decoder[Any] | None, handle: Callable[[Any], Any], body: bytes
     ) -> bytes:
         try:
             reply = handle(body if read is None else decode(body or b"{}", read))
+            if inspect.isawaitable(reply):
+                reply = await reply
         except Malformed as error:
             return encode(ErrorReply(error.field, error.limit))
         except BusError as error:

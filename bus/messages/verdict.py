@@ -6,6 +6,9 @@ from msgspec import Meta, Struct
 
 from bus.messages.task import INLINE_LIMIT_BYTES, Signature, VerifyPolicy
 
+_U63 = 2**63 - 1  # what every JSON reader of 64-bit integers can hold, also as part of a verdict
+_HEX_DIGEST = Meta(max_length=64)
+
 __all__ = ["Inconclusive", "Late", "Result", "ResultStatus", "Verdict", "VerdictLine", "VerdictStatus"]
 
 ResultStatus = Literal["ok", "failed", "fault"]
@@ -19,6 +22,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `decision` is the sequence in ASSIGNMENTS that gave the node this attempt. `spec`, `module`, `input`, `output_digest` and `trace`
     are SHA-256 in hex. `output` holds the bytes up to 64 KiB; a larger one is the blob named by `output_digest`.
+    Every field is bounded, as it may be copied into a verdict: no claim can make a line that cannot be written or read.
     """
 
     decision: Annotated[int, Meta(ge=1)]
@@ -29,26 +33,27 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: str
     module: str
     input: str
-    output_digest: str
-    trace: str
-    reason: str = ""
+    output_digest: Annotated[str, _HEX_DIGEST]
+    trace: Annotated[str, _HEX_DIGEST]
+    reason: Annotated[str, Meta(max_length=200)] = ""
     detail: Annotated[str, Meta(max_length=2000)] = ""
-    exit_code: int = 0
+    exit_code: Annotated[int, Meta(ge=-(2**31), le=2**32 - 1)] = 0
     output: Annotated[bytes, Meta(max_length=INLINE_LIMIT_BYTES)] | None = None
-    output_size: Annotated[int, Meta(ge=0)] = 0
+    output_size: Annotated[int, Meta(ge=0, le=_U63)] = 0
     stderr: Annotated[bytes, Meta(max_length=16 * 1024)] = b""
-    fuel: Annotated[int, Meta(ge=0)] = 0
-    peak_memory_bytes: Annotated[int, Meta(ge=0)] = 0
-    wall_ms: Annotated[float, Meta(ge=0)] = 0.0
-    energy_j: Annotated[float, Meta(ge=0)] = 0.0
-    energy_method: str = ""
+    fuel: Annotated[int, Meta(ge=0, le=_U63)] = 0
+    peak_memory_bytes: Annotated[int, Meta(ge=0, le=_U63)] = 0
+    wall_ms: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    energy_j: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    energy_method: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind", omit_defaults=True):
     """The one verdict of a task.
 
     `evidence` are the (sequence, line) places in RESULTS of the results that were counted, `agree` and `dissent`
-    the nodes behind them. Output, fuel, trace, wall time and peak memory are those of the first agreeing result; `energy_j` is
+    the nodes behind them; `faulted` are nodes that failed of themselves and were not yet named in an `Inconclusive`.
+    Output, fuel, trace, wall time and peak memory are those of the first agreeing result; `energy_j` is
     the sum over all counted ones.
     """
 
@@ -63,6 +68,7 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     stderr: bytes = b""
     agree: tuple[str, ...] = ()
     dissent: tuple[str, ...] = ()
+    faulted: tuple[str, ...] = ()
     evidence: tuple[tuple[int, int], ...] = ()
     verify: VerifyPolicy = Signature()
     spec: str = ""
@@ -81,9 +87,10 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
 class Inconclusive(
     Struct, frozen=True, kw_only=True, tag="inconclusive", tag_field="kind", omit_defaults=True
 ):
-    """No verdict yet: `need` more results from nodes not in `exclude`; `faulted` are nodes that failed of themselves.
+    """No verdict yet: `need` more results are asked from nodes not in `exclude`.
 
     `after` is the attempt up to which results were considered, so that the same need is never answered twice.
+    `faulted` are nodes that failed of themselves and were not yet named for this task.
     """
 
     task: str
