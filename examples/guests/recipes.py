@@ -84,7 +84,7 @@ WELL_BEHAVED = (
         language="C",
         sources=("primes/primes.c",),
         entry="`count_primes(i32) -> i32`",
-        takes="a limit",
+        takes="a limit (the default fuel lasts to about 500,000,000)",
         gives="how many primes there are up to it",
         # No libc and no start function: the module imports nothing at all.
         flags=("-O2", "-nostdlib", "-Wl,--no-entry"),
