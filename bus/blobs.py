@@ -1,20 +1,33 @@
 """Blobs: modules, inputs and outputs over 64 KiB, named by their SHA-256.
 
-Guarantees that `get` returns bytes that hash to the name asked for, or raises: who stored them need not be trusted. A blob is
-written once; its subject carries its owner, so that NATS permissions can let each write only under its own name.
-Chunks are read with direct gets, one request each, without a consumer on the server.
+Guarantees that `get` returns bytes that hash to the name asked for, or raises: who stored them need not be trusted, and who
+stores garbage under a name does not hide an honest copy. A blob is written once by each owner; its subject carries the
+owner, so that NATS permissions can let each write only under its own name. Chunks are read with direct gets, one request
+each, without a consumer on the server.
 
 Left to others: who keeps what for how long (the stream's limits), and caching.
 """
 
 import asyncio
+import re
+from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
+from nats.js.api import RawStreamMsg
 
 from bus.acks import FULL, WRONG_SEQUENCE
 from bus.connection import Bus
-from bus.errors import BlobCorrupt, BlobMissing, BusUnavailable, LogFull, Malformed
+from bus.errors import (
+    BlobCorrupt,
+    BlobMissing,
+    BusError,
+    BusUnavailable,
+    LogFull,
+    Malformed,
+    StreamMissing,
+    reason,
+)
 from bus.wire import sha256_hex
 
 __all__ = ["CHUNK_BYTES", "MAX_BLOB_BYTES", "Blobs"]
@@ -24,6 +37,26 @@ CHUNK_BYTES = 256 * 1024
 MAX_BLOB_BYTES = 64 * 1024 * 1024
 _CHUNKS_HEADER = "Avcp-Chunks"
 _PARALLEL = 8
+_MAX_OWNERS = 16
+"""Copies that a reader tries: each wrong one costs a name on the bus to place, and at most `MAX_BLOB_BYTES` to find out."""
+_COUNT = re.compile("[1-9][0-9]{0,3}")
+
+
+class _Found(NamedTuple):
+    """One owner's first chunk, and how many there are."""
+
+    owner: str
+    chunks: int
+    first: bytes
+    sequence: int
+
+
+class _BadChunks(BlobCorrupt):
+    """A first chunk whose header is nonsense; `sequence` is where it stands."""
+
+    def __init__(self, digest: str, count: str, sequence: int) -> None:
+        super().__init__(f"sha256:{digest} claims {count[:20]!r} chunks: upload it again under another owner")
+        self.sequence = sequence
 
 
 class Blobs:
@@ -37,69 +70,110 @@ class Blobs:
     async def put(self, data: bytes) -> str:
         """Store `data` (at most `MAX_BLOB_BYTES`) and return its digest in hex; storing it again costs one request.
 
-        Raises `Malformed` when it is too large, `LogFull` when the store is.
+        What others stored under that digest does not count: it may be something else, and who believed it would lose the data.
+        Raises `Malformed` when it is too large, `LogFull` when the store is, `BlobCorrupt` when this owner's name is taken by other bytes.
         """
         if len(data) > MAX_BLOB_BYTES:
             raise Malformed("blob", f"at most {MAX_BLOB_BYTES} bytes are allowed, not {len(data)}")
         digest = sha256_hex(data)
         chunks = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)] or [b""]
-        # Chunk 0 is written last: a blob whose first chunk is there is there entirely.
-        if not await self.has(digest):
+        mine = await self._last(digest, self._owner)
+        if mine is None:
+            # Chunk 0 is written last: a blob whose first chunk is there is there entirely.
             gate = asyncio.Semaphore(_PARALLEL)
             await asyncio.gather(*(self._store(digest, at, chunks, gate) for at in range(1, len(chunks))))
             await self._store(digest, 0, chunks, gate)
+        elif (mine.chunks, mine.first) != (len(chunks), chunks[0]):
+            raise BlobCorrupt(
+                f"{self._owner!r} already has other bytes as sha256:{digest}: upload it under another name"
+            )
         return digest
 
     async def has(self, digest: str) -> bool:
-        """Whether a blob of that digest (hex) is stored, by whomever."""
-        return await self._find(digest) is not None
+        """Whether somebody has stored a blob under that digest (hex); whether it is the right one, only `get` can tell."""
+        return await self._last(digest, "*") is not None
 
     async def get(self, digest: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
-        """The bytes of a blob.
+        """The bytes of a blob, from whichever of the first owners holds the right ones.
 
-        Raises `BlobMissing`, `BlobCorrupt` (the stored bytes do not hash to their name) or `Malformed` (over `max_bytes`).
+        Raises `BlobMissing`, `BlobCorrupt` (what is stored does not hash to its name) or `Malformed` (over `max_bytes`).
         """
-        found = await self._find(digest)
-        if found is None:
-            raise BlobMissing(
-                f"no blob sha256:{digest} in cluster {self._bus.subjects.cluster!r}: upload it first"
-            )
-        owner, count, first = found
-        if (count - 1) * CHUNK_BYTES > max_bytes:
-            raise Malformed(
-                "blob", f"at most {max_bytes} bytes are allowed here, sha256:{digest[:16]}… has more"
-            )
+        try:
+            found = await self._last(digest, "*")
+            if found is None:
+                raise BlobMissing(
+                    f"no blob sha256:{digest} in cluster {self._bus.subjects.cluster!r}: upload it first"
+                )
+            return await self._read(found, digest, max_bytes)
+        except (BlobCorrupt, Malformed) as error:
+            return await self._from_others(digest, max_bytes, error)
+
+    async def _from_others(self, digest: str, max_bytes: int, error: BusError) -> bytes:
+        """Try every owner in turn: one who stores garbage under a digest must not hide the honest copy."""
+        sequence = 0
+        for _ in range(_MAX_OWNERS):
+            try:
+                found = await self._next(digest, sequence + 1)
+                if found is None:
+                    break
+                sequence = found.sequence
+                return await self._read(found, digest, max_bytes)
+            except _BadChunks as bad:
+                sequence, error = bad.sequence, bad
+            except (BlobCorrupt, Malformed) as bad:
+                error = bad
+        raise error
+
+    async def _read(self, found: "_Found", digest: str, max_bytes: int) -> bytes:
+        too_large = Malformed(
+            "blob", f"at most {max_bytes} bytes are allowed here, sha256:{digest[:16]}… has more"
+        )
+        if (found.chunks - 1) * CHUNK_BYTES > max_bytes:
+            raise too_large
         gate = asyncio.Semaphore(_PARALLEL)
-        rest = await asyncio.gather(*(self._load(owner, digest, at, gate) for at in range(1, count)))
-        data = b"".join((first, *rest))
+        loads = (self._load(found.owner, digest, at, gate) for at in range(1, found.chunks))
+        data = b"".join((found.first, *await asyncio.gather(*loads)))
         if sha256_hex(data) != digest:
             raise BlobCorrupt(
                 f"what is stored as sha256:{digest} is something else: upload it again under another owner"
             )
         if len(data) > max_bytes:
-            raise Malformed(
-                "blob", f"at most {max_bytes} bytes are allowed here, sha256:{digest[:16]}… has more"
-            )
+            raise too_large
         return data
 
-    async def _find(self, digest: str) -> tuple[str, int, bytes] | None:
-        """Owner, number of chunks and first chunk of a blob."""
+    async def _last(self, digest: str, owner: str) -> "_Found | None":
+        """The newest first chunk of that digest."""
+        return await self._first_chunk(digest, owner, None)
+
+    async def _next(self, digest: str, sequence: int) -> "_Found | None":
+        """The first chunk of that digest, of any owner, at or after `sequence`."""
+        return await self._first_chunk(digest, "*", sequence)
+
+    async def _first_chunk(self, digest: str, owner: str, sequence: int | None) -> "_Found | None":
+        message = await self._ask(self._bus.subjects.blob(owner, digest, 0), sequence)
+        if message is None or message.subject is None:
+            return None
+        count = (message.headers or {}).get(_CHUNKS_HEADER, "1")
+        if not _COUNT.fullmatch(count) or int(count) > MAX_BLOB_BYTES // CHUNK_BYTES:
+            raise _BadChunks(digest, count, message.seq or 0)
+        return _Found(message.subject.split(".")[-3], int(count), message.data or b"", message.seq or 0)
+
+    async def _ask(self, subject: str, sequence: int | None) -> RawStreamMsg | None:
+        """A direct get: the newest message on `subject`, or the first one from `sequence` on."""
         try:
-            message = await self._bus.js.get_last_msg(
-                self._stream, self._bus.subjects.blob("*", digest, 0), direct=True
+            if sequence is None:
+                return await self._bus.js.get_last_msg(self._stream, subject, direct=True)
+            return await self._bus.js.get_msg(
+                self._stream, seq=sequence, subject=subject, next=True, direct=True
             )
         except nats.js.errors.NotFoundError:
             return None
+        except nats.errors.NoRespondersError:
+            raise StreamMissing(
+                f"{self._stream} does not exist: set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
+            ) from None
         except (TimeoutError, nats.errors.Error) as error:
-            raise BusUnavailable(f"the blob store does not answer ({error or 'time-out'})") from None
-        if message.subject is None:
-            return None
-        count = (message.headers or {}).get(_CHUNKS_HEADER, "1")
-        if not count.isdigit() or not 1 <= int(count) <= MAX_BLOB_BYTES // CHUNK_BYTES + 1:
-            raise BlobCorrupt(
-                f"sha256:{digest} claims {count[:20]!r} chunks: upload it again under another owner"
-            )
-        return message.subject.split(".")[-3], int(count), message.data or b""
+            raise BusUnavailable(f"the blob store does not answer: try again ({reason(error)})") from None
 
     async def _store(self, digest: str, at: int, chunks: list[bytes], gate: asyncio.Semaphore) -> None:
         subject = self._bus.subjects.blob(self._owner, digest, at)
@@ -116,18 +190,13 @@ class Blobs:
                 if error.err_code not in WRONG_SEQUENCE:
                     raise BusUnavailable(f"the blob store refused a chunk: {error.description}") from None
             except (TimeoutError, nats.errors.Error) as error:
-                raise BusUnavailable(f"the blob store does not answer ({error or 'time-out'})") from None
+                raise BusUnavailable(f"the blob store does not answer: try again ({reason(error)})") from None
 
     async def _load(self, owner: str, digest: str, at: int, gate: asyncio.Semaphore) -> bytes:
         async with gate:
-            try:
-                message = await self._bus.js.get_last_msg(
-                    self._stream, self._bus.subjects.blob(owner, digest, at), direct=True
-                )
-            except nats.js.errors.NotFoundError:
-                raise BlobCorrupt(
-                    f"chunk {at} of sha256:{digest} is missing: upload it again under another owner"
-                ) from None
-            except (TimeoutError, nats.errors.Error) as error:
-                raise BusUnavailable(f"the blob store does not answer ({error or 'time-out'})") from None
+            message = await self._ask(self._bus.subjects.blob(owner, digest, at), None)
+        if message is None:
+            raise BlobCorrupt(
+                f"chunk {at} of sha256:{digest} is missing: upload it again under another owner"
+            )
         return message.data or b""
