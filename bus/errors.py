@@ -1,8 +1,8 @@
 """Every error that `bus` raises, split by who is at fault.
 
 `Malformed` and `BadSignature` blame the sender of a message; `BusUnavailable` and its children blame the
-server or the way to it; `Fenced` blames nobody: somebody else writes this log now. Messages tell
-the person what to do next.
+server or the way to it; `IdentityUnusable` blames this machine's own key file; `Stopped` blames the caller; `Fenced`
+blames nobody: somebody else writes this log now. Messages tell the person what to do next.
 """
 
 __all__ = [
@@ -12,12 +12,20 @@ __all__ = [
     "BusError",
     "BusUnavailable",
     "Fenced",
+    "IdentityUnusable",
     "LogFull",
     "Malformed",
     "NoResponder",
     "ServerFailed",
+    "Stopped",
     "StreamMissing",
+    "reason",
 ]
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, or its kind where it says nothing (as a time-out of asyncio does)."""
+    return str(error) or type(error).__name__
 
 
 class BusError(Exception):
@@ -66,6 +74,14 @@ class Fenced(BusError):
         )
         self.stream = stream
         self.expected = expected
+
+
+class Stopped(BusError):
+    """This reader or writer was stopped by its owner: nothing more comes of it, make a new one."""
+
+
+class IdentityUnusable(BusError):
+    """The file that holds this machine's identity is not fit for use; the message says what to do with it."""
 
 
 class BlobMissing(BusError):

@@ -8,16 +8,18 @@ Left to the callers: whether the key that signed may say what it says.
 """
 
 import os
+import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bus import merkle
-from bus.errors import BadSignature, Malformed
+from bus.errors import BadSignature, IdentityUnusable, Malformed, reason
 from bus.wire import decode, decoder, split_lines
 
 __all__ = [
@@ -47,9 +49,12 @@ VERDICTS = _payload_type("verdicts")
 class Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadType"}):
     """The first line of a signed message: DSSE's fields, with the key itself (32 bytes, hex) as key id."""
 
-    payload_type: str
-    keyid: str
-    sig: str
+    payload_type: Annotated[str, msgspec.Meta(max_length=256)]
+    # One spelling per key: `keyid` is compared as text, and upper case or blanks would be other names of the same key.
+    keyid: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
+    sig: Annotated[
+        str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{86}==(?!\n)$", description="64 bytes in base64")
+    ]
 
 
 _ENVELOPE = decoder(Envelope)
@@ -83,38 +88,39 @@ class Identity:
     def load(cls, path: Path) -> "Identity":
         """The identity kept at `path`, made and kept there (mode 0600) the first time.
 
-        A file that others may read is refused: whoever has read it can answer in this name.
+        Raises `IdentityUnusable`, also for a file that others may read: whoever has read it can answer in this name.
         """
         try:
             seed = path.read_bytes()
+            mode = path.stat().st_mode
         except FileNotFoundError:
             return cls._create(path)
-        if path.stat().st_mode & 0o077:
-            raise BadSignature(
+        except OSError as error:
+            raise IdentityUnusable(
+                f"the identity {path} cannot be read ({error.strerror}): it must be a file of your own"
+            ) from None
+        if mode & 0o077:
+            raise IdentityUnusable(
                 f"{path} can be read by others: run `chmod 600 {path}`, or delete it for a new identity"
             )
         if len(seed) != 32:  # noqa: PLR2004 -- an Ed25519 seed, RFC 8032
-            raise BadSignature(
+            raise IdentityUnusable(
                 f"{path} holds no identity (32 bytes): restore it from a backup, or delete it for a new one"
             )
         return cls.from_seed(seed)
 
     @classmethod
     def _create(cls, path: Path) -> "Identity":
-        path.parent.mkdir(parents=True, exist_ok=True)
         identity = cls.generate()
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(identity._private.private_bytes_raw())  # noqa: SLF001 -- its own private half
-            file.flush()
-            os.fsync(file.fileno())
         try:
-            # A link fails where a twin that started at the same moment was first: then its identity is ours.
-            path.hardlink_to(partial)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_once(path, identity._private.private_bytes_raw())  # noqa: SLF001 -- its own private half
         except FileExistsError:
             return cls.load(path)
-        finally:
-            partial.unlink()
+        except OSError as error:
+            raise IdentityUnusable(
+                f"no identity can be kept at {path} ({reason(error)}): choose a folder of your own on a local disk"
+            ) from None
         return identity
 
     def sign(self, payload_type: str, payload: bytes) -> bytes:
@@ -130,6 +136,26 @@ class Identity:
     def __repr__(self) -> str:
         """The public half, shortened."""
         return f"Identity({self.key[:16]}…)"
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    """Write `path` (mode 0600) whole or not at all; raises `FileExistsError` where somebody was first."""
+    # Random, not the process id: in a container that is the same after each restart, and a leftover would block for ever.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, fails where a twin that started at the same moment was first.
+        path.hardlink_to(partial)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power failure takes the name away, and the node with it
+    finally:
+        os.close(folder)
 
 
 def verify_root(envelope: Envelope, root: bytes) -> None:

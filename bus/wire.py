@@ -19,6 +19,7 @@ __all__ = [
     "decode",
     "decoder",
     "encode",
+    "encode_all",
     "join_lines",
     "sha256_hex",
     "split_documents",
@@ -32,6 +33,7 @@ MAX_MESSAGE_BYTES = 900 * 1024
 """Below nats-server's default `max_payload` of 1 MiB, with room for headers."""
 
 _ENCODER = msgspec.json.Encoder()
+_ANY = msgspec.json.Decoder(msgspec.Raw)
 encode = _ENCODER.encode
 """Encode one message to its JSON line (no line break inside or at the end)."""
 
@@ -41,7 +43,11 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-_NAMED_FIELD = re.compile("Object (missing required|contains unknown) field `(.*)`")
+_NAMED_FIELD = re.compile("Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_PLACE = re.compile(r"(.*) - at `(?:key` in `)?\$\.?(.*)`", re.DOTALL)
+_OWN_RULE = re.compile("`(\\w+)` (must .*)", re.DOTALL)
+_MAX_FIELD = 200
+_MAX_LIMIT = 500
 
 
 def decoder[T](kind: type[T]) -> msgspec.json.Decoder[T]:
@@ -60,13 +66,20 @@ def decode[T](line: bytes, with_decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _malformed(text: str) -> Malformed:
-    """Turn msgspec's `… - at `$.a.b`` into field and limit."""
-    limit, _, place = text.partition(" - at `")
-    field = place.rstrip("`").removeprefix("$").removeprefix(".")
+    """Turn msgspec's `… - at `$.a.b`` or `… - at `key` in `$.a`` into field and limit."""
+    placed = _PLACE.fullmatch(text)
+    limit, field = (placed[1], placed[2]) if placed else (text, "")
     if named := _NAMED_FIELD.fullmatch(limit):
         field = f"{field}.{named[2]}".removeprefix(".")
         limit = "is required" if named[1] == "missing required" else "is not a field here (a typo?)"
-    return Malformed(field, limit)
+    elif rule := _OWN_RULE.fullmatch(limit):
+        field, limit = f"{field}.{rule[1]}".removeprefix("."), rule[2]
+    # A name may be as long as the message: unclipped, a refusal could outgrow what the bus carries.
+    return Malformed(_clip(field, _MAX_FIELD), _clip(limit, _MAX_LIMIT))
+
+
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def split_lines(body: bytes) -> list[bytes]:
@@ -87,9 +100,18 @@ def split_documents(body: bytes) -> list[bytes]:
     People write `nats pub … "$(cat task.json)"`; the file may well be indented.
     """
     lines = split_lines(body)
-    if len(lines) > 1 and lines[0].rstrip() in (b"{", b"["):
-        return [body]
-    return lines
+    if len(lines) == 1 or _is_document(lines[0]):
+        return lines
+    # A line that is only a bracket begins an indented document even where a later typo breaks it: one refusal, not twenty.
+    return [body] if lines[0].strip() in (b"{", b"[") or _is_document(body) else lines
+
+
+def _is_document(text: bytes) -> bool:
+    try:
+        _ANY.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def join_lines(lines: Sequence[bytes]) -> bytes:

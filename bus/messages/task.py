@@ -72,7 +72,7 @@ class Signature(Struct, frozen=True, tag="signature", tag_field="kind", forbid_u
     """Believe one node: its signature and its assignment are checked, its answer is not."""
 
 
-class Quorum(Struct, frozen=True, kw_only=True, tag="quorum", tag_field="kind", forbid_unknown_fields=True):
+class Quorum(Struct, frozen=True, tag="quorum", tag_field="kind", forbid_unknown_fields=True):
     """Believe what `agree` of `of` different nodes say alike; `agree` must be a majority of `of`."""
 
     agree: Annotated[int, Meta(ge=1, le=31)]
@@ -126,6 +126,15 @@ class TaskSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     deadline: Annotated[dt.datetime, Meta(tz=True)] | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
     reward: Annotated[int, Meta(ge=0, le=2**53)] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a deadline that no clock reaches once its offset is taken off: it would break whoever compares it."""
+        if self.deadline is None:
+            return
+        try:
+            self.deadline.timestamp()
+        except OverflowError:
+            raise ValueError("`deadline` must lie in the years 1 to 9999, also in UTC") from None
 
 
 class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
