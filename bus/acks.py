@@ -12,6 +12,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from bus.errors import reason
+
 __all__ = ["FULL", "NO_STREAM", "UNSENT", "WRONG_SEQUENCE", "AckInbox", "StreamRefusal"]
 
 WRONG_SEQUENCE = frozenset({10071, 10164})
@@ -68,7 +70,7 @@ class AckInbox:
                 await self._subscribe()
             await self._client.publish(subject, body, reply=self._prefix + token, headers=dict(headers))
         except nats.errors.Error as error:
-            answer.set_exception(StreamRefusal(UNSENT, str(error) or type(error).__name__))
+            answer.set_exception(StreamRefusal(UNSENT, reason(error)))
         return answer
 
     async def _subscribe(self) -> None:

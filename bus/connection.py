@@ -3,7 +3,7 @@
 Guarantees: a first connection that cannot be made fails with what to do about it, or keeps trying, as the caller
 wishes; a lost one is retried for ever; who registered with `on_reconnect` hears when it is back. nats-py's errors
 end here. What is published while the connection is down is nats-py's bounded buffer's affair: nothing that
-must not be lost travels by `publish` alone (see `bus.log`).
+must not be lost travels by `publish` alone (see `bus.writer`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from bus.acks import AckInbox
-from bus.errors import BusError, BusUnavailable, Malformed, NoResponder
+from bus.errors import BusError, BusUnavailable, Malformed, NoResponder, reason
 from bus.messages import ErrorReply
 from bus.subjects import DEFAULT_CLUSTER, Subjects
 from bus.wire import decode, encode
@@ -59,6 +59,7 @@ class Bus:
         self.js = client.jetstream(timeout=5)
         self.acks = AckInbox(client)
         self._returns: list[Callable[[], None]] = []
+        self._trouble = ""
 
     @classmethod
     async def connect(
@@ -92,10 +93,11 @@ class Bus:
                     disconnected_cb=bus._on_disconnect,
                     reconnected_cb=bus._on_reconnect,
                 )
-        except (TimeoutError, OSError, nats.errors.Error) as error:
+        except (TimeoutError, OSError, ValueError, nats.errors.Error) as error:
             await _abandon(client)
+            # nats-py goes on trying behind a time-out; what it met there (refused, not authorised) is the real reason.
             raise BusUnavailable(
-                f"no NATS server answers at {address}: start one with `ambient up`, or set NATS_URL ({error or 'time-out'})"
+                f"no NATS server answers at {address}: start one with `ambient up`, or set NATS_URL ({bus._trouble or reason(error)})"
             ) from None
         return bus
 
@@ -117,21 +119,25 @@ class Bus:
         self._returns.append(call)
 
     def forget_reconnect(self, call: Callable[[], None]) -> None:
-        """Undo `on_reconnect`."""
-        self._returns.remove(call)
+        """Undo `on_reconnect`; harmless where there is nothing to undo."""
+        if call in self._returns:
+            self._returns.remove(call)
 
     async def publish(self, subject: str, body: bytes, *, reply: str = "") -> None:
         """Send once, to whoever listens now. Raises `BusUnavailable` if the connection is closed or its buffer full."""
         try:
             await self.client.publish(subject, body, reply=reply)
         except nats.errors.Error as error:
-            raise BusUnavailable(f"could not publish to {subject}: {error or type(error).__name__}") from None
+            raise BusUnavailable(f"could not publish to {subject}: {reason(error)}") from None
 
     async def subscribe(
         self, subject: str, handle: Callable[[Msg], Awaitable[None]], *, queue: str = ""
     ) -> Subscription:
-        """Call `handle` with every message on `subject`; survives reconnects."""
-        return await self.client.subscribe(subject, queue=queue, cb=handle)
+        """Call `handle` with every message on `subject`; survives reconnects. Raises `BusUnavailable` once closed."""
+        try:
+            return await self.client.subscribe(subject, queue=queue, cb=handle)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"could not subscribe to {subject}: {reason(error)}") from None
 
     async def request[T](self, subject: str, question: Any, answer: type[T], *, timeout_s: float = 5.0) -> T:
         """Ask a service and decode its answer.
@@ -157,7 +163,7 @@ class Bus:
             ) from None
         except (TimeoutError, nats.errors.Error) as error:
             raise BusUnavailable(
-                f"no answer on {subject} within {timeout_s:g} s ({error or 'time-out'})"
+                f"no answer on {subject} within {timeout_s:g} s ({reason(error)}): try `ambient doctor`"
             ) from None
 
     async def round_trip_ms(self) -> float:
@@ -167,7 +173,7 @@ class Bus:
         try:
             await self.client.flush(timeout=5)
         except (TimeoutError, nats.errors.Error) as error:
-            raise BusUnavailable(f"{self.url} does not answer a ping ({error or 'time-out'})") from None
+            raise BusUnavailable(f"{self.url} does not answer a ping ({reason(error)})") from None
         return (loop.time() - begun) * 1000
 
     async def close(self) -> None:
@@ -177,11 +183,12 @@ class Bus:
         try:
             await self.client.flush(timeout=2)
         except (TimeoutError, nats.errors.Error) as error:
-            _log.debug("closing without a flush", reason=str(error))
+            _log.debug("closing without a flush", reason=reason(error))
         await self.client.close()
 
     async def _on_error(self, error: Exception) -> None:
-        _log.debug("bus trouble", error=str(error) or type(error).__name__)
+        self._trouble = reason(error)
+        _log.debug("bus trouble", reason=self._trouble)
 
     async def _on_disconnect(self) -> None:
         if not self.client.is_closed:
@@ -198,4 +205,4 @@ async def _abandon(client: Client) -> None:
     try:
         await client.close()
     except (BusError, OSError, nats.errors.Error) as error:
-        _log.debug("while giving up a connection", error=str(error))
+        _log.debug("while giving up a connection", reason=reason(error))

@@ -13,7 +13,7 @@ from nats.js.api import StorageType
 from nats.js.kv import KeyValue
 
 from bus.connection import Bus
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, reason
 
 __all__ = ["LEASE_TTL_S", "Lease"]
 
@@ -32,6 +32,7 @@ class Lease:
         self._holder = holder.encode()
         self._bucket: KeyValue | None = None
         self._revision = 0
+        self._renewing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.lost = asyncio.Event()
 
@@ -46,7 +47,10 @@ class Lease:
         """Give the lease up at once, so that a standby need not wait for it to run out; harmless if it is not held."""
         if self._task is None:
             return  # never held: the key that is there is somebody else's
-        self._task.cancel()
+        async with (
+            self._renewing
+        ):  # cut off in the middle, a renewal would leave us without the revision to delete
+            self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
         if self._bucket is None or self.lost.is_set():
@@ -54,7 +58,7 @@ class Lease:
         try:
             await self._bucket.delete(self._role, last=self._revision)
         except (TimeoutError, nats.errors.Error) as error:
-            _log.debug("lease runs out by itself", role=self._role, reason=str(error))
+            _log.debug("lease runs out by itself", role=self._role, reason=reason(error))
 
     async def _try_take(self) -> bool:
         try:
@@ -63,7 +67,7 @@ class Lease:
         except nats.js.errors.KeyWrongLastSequenceError:
             return False
         except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
-            _log.debug("lease not to be had", role=self._role, reason=str(error) or type(error).__name__)
+            _log.debug("lease not to be had", role=self._role, reason=reason(error))
             self._bucket = None
             return False
         return True
@@ -84,11 +88,13 @@ class Lease:
             begun = loop.time()
             try:
                 assert self._bucket is not None  # noqa: S101 -- held means opened
-                self._revision = await self._bucket.update(self._role, self._holder, last=self._revision)
+                # No longer than the lease lasts: without a server the answer would be waited for beyond its end.
+                async with self._renewing, asyncio.timeout_at(good_until):
+                    self._revision = await self._bucket.update(self._role, self._holder, last=self._revision)
                 good_until = begun + LEASE_TTL_S
             except nats.js.errors.KeyWrongLastSequenceError:
                 break
             except (TimeoutError, nats.errors.Error) as error:
-                _log.debug("lease not renewed", role=self._role, reason=str(error) or type(error).__name__)
+                _log.debug("lease not renewed", role=self._role, reason=reason(error))
         _log.warning("lease lost", role=self._role)
         self.lost.set()

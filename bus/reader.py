@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bus.connection import Bus
+from bus.errors import Stopped, reason
 
 __all__ = ["Entry", "LogReader"]
 
@@ -75,23 +76,27 @@ class LogReader:
 
     async def stop(self) -> None:
         """Stop reading; no entry is delivered afterwards."""
-        if self._task is None:
+        if self._task is None or self._task.cancelled():
             return
         self._bus.forget_reconnect(self._broken.set)
+        self._generation += 1  # a message that is already on its way into `_on_message` belongs to the past
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
         await self._drop_subscription()
 
     async def ended(self) -> None:
         """Wait for the end of the reading: only `stop`, or a fold that raised, whose error this raises."""
         if self._task is not None:
-            await asyncio.shield(self._task)
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
 
     async def reached(self, sequence: int) -> None:
-        """Wait until the entry of that sequence has been delivered; raises what ended the reading, if it did."""
+        """Wait until the entry of that sequence has been delivered; raises what ended the reading, `Stopped` after `stop`."""
         while self.position < sequence:
             if self._task is not None and self._task.done():
+                if self._task.cancelled():
+                    raise Stopped(f"{self!r} was stopped before it reached {sequence}: start a new one")
                 self._task.result()
             self._moved.clear()
             await self._moved.wait()
@@ -113,9 +118,7 @@ class LogReader:
                     await self._attach()
                     await self._watch()
                 except (TimeoutError, nats.errors.Error) as error:
-                    _log.debug(
-                        "reader retries", stream=self._stream, reason=str(error) or type(error).__name__
-                    )
+                    _log.debug("reader retries", stream=self._stream, reason=reason(error))
                     await asyncio.sleep(_RETRY_S)
             raise self._failure
         finally:
@@ -215,5 +218,5 @@ class LogReader:
             try:
                 await self._subscription.unsubscribe()
             except nats.errors.Error as error:
-                _log.debug("unsubscribe", reason=str(error))
+                _log.debug("unsubscribe", reason=reason(error))
         self._subscription = None

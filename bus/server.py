@@ -65,7 +65,7 @@ class NatsServer:
     @property
     def pid(self) -> int:
         """The process id; raises `ServerFailed` when it is not running."""
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
             raise ServerFailed(f"{self.name} is not running: start it first")
         return self._process.pid
 
@@ -96,7 +96,11 @@ class NatsServer:
         self._process = subprocess.Popen(  # noqa: ASYNC220, S603 -- returns at once; our own binary
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        await self.ready()
+        try:
+            await self.ready()
+        except BaseException:
+            await self.stop()  # whoever waited in vain has no server, so there must be none
+            raise
         return self
 
     async def ready(self) -> None:

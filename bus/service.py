@@ -50,7 +50,12 @@ class ServiceDesk:
         read = None if question is bytes else decoder(question)
 
         async def on_request(request: Request) -> None:
-            await request.respond(await self._respond(endpoint, read, handle, request.data))
+            reply = await self._respond(endpoint, read, handle, request.data)
+            if len(reply) > self._bus.client.max_payload:
+                # The client library would refuse to send it, and whoever asked would wait for the time-out.
+                limit = f"the answer would have {len(reply)} bytes, {self._bus.client.max_payload} fit: ask for less"
+                reply = encode(ErrorReply("", limit))
+            await request.respond(reply)
 
         await self._service.add_endpoint(
             name=endpoint, subject=self._bus.subjects.service(self._name, endpoint), handler=on_request

@@ -12,8 +12,9 @@ import nats.errors
 import nats.js.errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+from bus.acks import FULL
 from bus.connection import Bus
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
 from bus.subjects import Subjects
 
 __all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "ensure_streams", "last_sequence"]
@@ -39,6 +40,15 @@ class StreamLimits:
     max_bytes: Mapping[str, int] = DEFAULT_MAX_BYTES
     replicas: int = 1
 
+    @classmethod
+    def within(cls, total_bytes: int, *, replicas: int = 1) -> "StreamLimits":
+        """The defaults, made smaller in proportion where they would reserve more than `total_bytes` together.
+
+        JetStream reserves what a stream may grow to, so a small disk refuses the defaults outright.
+        """
+        share = min(1.0, total_bytes / sum(DEFAULT_MAX_BYTES.values()))
+        return cls({name: int(most * share) for name, most in DEFAULT_MAX_BYTES.items()}, replicas)
+
 
 def _bindings(subjects: Subjects) -> dict[str, list[str]]:
     return {
@@ -51,7 +61,10 @@ def _bindings(subjects: Subjects) -> dict[str, list[str]]:
 
 
 async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
-    """Make the streams of the cluster that do not exist yet."""
+    """Make the streams of the cluster that do not exist yet.
+
+    Raises `LogFull` where the server has no room to reserve for them, `BusUnavailable` where it has no JetStream.
+    """
     chosen = limits or StreamLimits()
     for name, bound in _bindings(bus.subjects).items():
         config = StreamConfig(
@@ -69,20 +82,29 @@ async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
         )
         try:
             await bus.js.add_stream(config)
-        except nats.js.errors.BadRequestError as error:
+        except nats.js.errors.APIError as error:
+            if error.err_code in FULL:
+                raise LogFull(
+                    f"no room to reserve {config.max_bytes} bytes for {config.name}: "
+                    f"give JetStream more disk, or the streams less max_bytes ({error.description})"
+                ) from None
             if error.err_code != _NAME_IN_USE:
-                raise BusUnavailable(f"could not create stream {config.name}: {error.description}") from None
+                raise BusUnavailable(f"could not create stream {config.name}: {reason(error)}") from None
         except (TimeoutError, nats.errors.Error) as error:
             raise BusUnavailable(
-                f"could not create stream {config.name}: is JetStream enabled on {bus.url}? ({error or 'time-out'})"
+                f"could not create stream {config.name}: is JetStream enabled on {bus.url}? ({reason(error)})"
             ) from None
 
 
 async def last_sequence(bus: Bus, log: str) -> int:
-    """The sequence of the newest message of a log, 0 when it is empty; raises `BusUnavailable`."""
+    """The sequence of the newest message of a log, 0 when it is empty.
+
+    Raises `StreamMissing` where nobody has set the cluster up, `BusUnavailable` where the server does not answer.
+    """
+    stream = bus.subjects.stream(log)
     try:
-        return (await bus.js.stream_info(bus.subjects.stream(log))).state.last_seq
+        return (await bus.js.stream_info(stream)).state.last_seq
+    except nats.js.errors.NotFoundError:
+        raise StreamMissing(f"{stream} does not exist: set the cluster up with `ambient up`") from None
     except (TimeoutError, nats.errors.Error) as error:
-        raise BusUnavailable(
-            f"cannot read {bus.subjects.stream(log)}: is the cluster set up? try `ambient up` ({error or 'time-out'})"
-        ) from None
+        raise BusUnavailable(f"cannot read {stream}: try `ambient doctor` ({reason(error)})") from None

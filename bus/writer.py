@@ -23,7 +23,7 @@ import structlog
 
 from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
 from bus.connection import Bus
-from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing
+from bus.errors import BusError, BusUnavailable, Fenced, LogFull, Stopped, StreamMissing, reason
 from bus.wire import join_lines
 
 __all__ = ["MAX_BATCH", "WINDOW", "FencedWriter", "OpenWriter", "Writer"]
@@ -37,6 +37,7 @@ WINDOW = 4
 _MAX_BATCH_BYTES = 512 * 1024
 _ACK_TIMEOUT_S = 5.0
 _RETRY_S = 0.25
+_ADVICE = "set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
 
 Seal = Callable[[Sequence[bytes]], bytes]
 
@@ -95,23 +96,31 @@ class Writer[T](ABC):
         self._task = asyncio.create_task(self._run(), name=f"write {self._stream}")
 
     def append(self, line: bytes, token: T) -> None:
-        """Queue one line; never blocks. Raises what ended the writer (`Fenced`), if it has ended."""
-        if self._task is not None and self._task.done():
-            self._task.result()
+        """Queue one line; never blocks. Raises what ended the writer (`Fenced`), `Stopped` after `stop`."""
+        self._raise_if_ended()
         self._waiting.append((line, token))
         self._idle.clear()
         self._wake.set()
 
     async def flushed(self) -> None:
-        """Wait until everything appended so far is durable; raises what ended the writer, if it did."""
+        """Wait until everything appended so far is durable; raises what ended the writer before that."""
         await self._idle.wait()
-        if self._task is not None and self._task.done() and not self._task.cancelled():
-            self._task.result()
+        if self._waiting or self._in_flight:
+            self._raise_if_ended()
 
     async def ended(self) -> None:
         """Wait for the writer's end, which is `stop` or an error that this raises (`Fenced`, `StreamMissing`)."""
         if self._task is not None:
-            await asyncio.shield(self._task)
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    def _raise_if_ended(self) -> None:
+        if self._task is None or not self._task.done():
+            return
+        if self._task.cancelled():
+            raise Stopped(f"{self!r} was stopped: start a new one")
+        self._task.result()
 
     async def stop(self) -> None:
         """Stop writing; lines not yet durable stay unsent or undecided."""
@@ -190,6 +199,16 @@ class Writer[T](ABC):
             self._in_flight.popleft()
             self._on_durable(sequence, batch.tokens)
 
+    async def _last(self) -> int | None:
+        """The stream's last sequence, or None where the server knows no such stream; raises nats-py's errors.
+
+        "No responders" alone does not say so: a stream that is just electing its leader has none either.
+        """
+        try:
+            return (await self._bus.js.stream_info(self._stream)).state.last_seq
+        except nats.js.errors.NotFoundError:
+            return None
+
     @abstractmethod
     def _number(self, batch: _Batch[T]) -> _Batch[T]:
         """Give a new batch its place or its id."""
@@ -243,17 +262,10 @@ class FencedWriter[T](Writer[T]):
         return {"Nats-Expected-Last-Sequence": str(batch.expected - 1)}
 
     async def _recover(self, error: BaseException) -> None:
-        if isinstance(error, StreamRefusal):
-            if error.code == NO_STREAM and self._bus.is_connected:
-                raise StreamMissing(
-                    f"{self._stream} does not exist: set the cluster up with `ambient up`"
-                ) from None
-            if error.code in FULL:
-                _log.error(
-                    "log full: waiting for room",
-                    stream=self._stream,
-                    advice="raise max_bytes or trim the log",
-                )
+        if isinstance(error, StreamRefusal) and error.code in FULL:
+            _log.error(
+                "log full: waiting for room", stream=self._stream, advice="raise max_bytes or trim the log"
+            )
         # Whatever was said, the log itself knows: a refusal for the sequence may follow our own write whose answer was lost.
         batch = self._in_flight[0]
         stored = await self._stored(batch.expected)
@@ -269,16 +281,18 @@ class FencedWriter[T](Writer[T]):
         """The bytes at `sequence`, or None where the log does not reach that far; waits for a server to ask."""
         while True:
             try:
-                info = await self._bus.js.stream_info(self._stream)
-                if info.state.last_seq < sequence - 1:
+                last = await self._last()
+                if last is None:
+                    raise StreamMissing(f"{self._stream} does not exist: {_ADVICE}")
+                if last < sequence - 1:
                     raise Fenced(self._stream, sequence)  # the log was cut behind our back
-                if info.state.last_seq < sequence:
+                if last < sequence:
                     return None
                 return (await self._bus.js.get_msg(self._stream, seq=sequence)).data or b""
             except nats.js.errors.NotFoundError:
-                raise Fenced(self._stream, sequence) from None
+                raise Fenced(self._stream, sequence) from None  # removed, so it was never ours to rely on
             except (TimeoutError, nats.errors.Error) as error:
-                _log.debug("asking the log", stream=self._stream, reason=str(error) or type(error).__name__)
+                _log.debug("asking the log", stream=self._stream, reason=reason(error))
                 await asyncio.sleep(_RETRY_S)
 
 
@@ -314,7 +328,7 @@ class OpenWriter[T](Writer[T]):
         return {"Nats-Msg-Id": batch.message_id}
 
     async def _recover(self, error: BaseException) -> None:
-        refusal = self._refusal(error)
+        refusal = await self._refusal(error)
         if refusal is not None and self._on_refused is not None:
             batch = self._in_flight[0]
             if not self._on_refused(refusal, batch.tokens):
@@ -322,7 +336,7 @@ class OpenWriter[T](Writer[T]):
                 return
         await self._resend()
 
-    def _refusal(self, error: BaseException) -> BusError | None:
+    async def _refusal(self, error: BaseException) -> BusError | None:
         """The error to tell a person, or None for a mere lack of an answer."""
         if not isinstance(error, StreamRefusal) or error.code == UNSENT or not self._bus.is_connected:
             return None
@@ -331,7 +345,9 @@ class OpenWriter[T](Writer[T]):
                 f"{self._stream} is full, nothing was stored: wait for it to drain, or raise its max_bytes"
             )
         if error.code == NO_STREAM:
-            return StreamMissing(
-                f"no stream takes {self._subject}: is cluster {self._bus.subjects.cluster!r} set up?"
-            )
+            try:
+                missing = await self._last() is None
+            except (TimeoutError, nats.errors.Error):
+                return None
+            return StreamMissing(f"no stream takes {self._subject}: {_ADVICE}") if missing else None
         return BusUnavailable(f"{self._stream} refused a write: {error.description}")
