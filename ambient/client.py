@@ -1,0 +1,387 @@
+"""The SDK: a client of a cluster that runs WebAssembly on nodes it need not trust and returns verified results.
+
+    async with ambient.connect() as vcp:
+        verdict = await vcp.run("primes.wasm", 100_000, entry="count_primes", verify="quorum:2/3")
+        print(verdict.output, verdict.nodes)
+
+Guarantees: a submission that was acknowledged ends in exactly one verdict, and this client hands it to the caller once, also if the
+notice was lost, came twice, or the server restarted meanwhile. Errors are those of `ambient.errors`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Awaitable
+from itertools import count
+from types import TracebackType
+from typing import Self, Unpack
+
+import msgspec
+
+from ambient import mapping
+from ambient.courier import Courier
+from ambient.errors import ClientClosed, Rejected, ServiceMissing, TaskRejected, mapped
+from ambient.mapping import DEFAULT_IN_FLIGHT, Items, MapItem, Mapping
+from ambient.modules import Modules, ModuleSource
+from ambient.outstanding import Entry, Sink
+from ambient.settings import resolve
+from ambient.submission import Argument, Form, InputLike, TaskOptions, as_bytes
+from ambient.task import Task
+from ambient.verdict import TaskVerdict
+from bus.connection import Bus
+from bus.errors import Malformed
+from bus.messages import (
+    INLINE_LIMIT_BYTES,
+    NodesReply,
+    NodeView,
+    ServiceHealth,
+    TasksReply,
+    TasksRequest,
+    TaskState,
+    TaskView,
+    WhyReply,
+    WhyRequest,
+)
+from bus.subjects import token
+from bus.wire import sha256_hex
+
+__all__ = ["Client", "ClusterHealth", "connect"]
+
+
+class ClusterHealth(msgspec.Struct, frozen=True):
+    """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server."""
+
+    coordinator: ServiceHealth | None
+    verifier: ServiceHealth | None
+    round_trip_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether tasks submitted now will be worked on and judged."""
+        return self.coordinator is not None and self.verifier is not None and self.coordinator.nodes > 0
+
+
+def connect(
+    url: str | None = None,
+    *,
+    cluster: str | None = None,
+    client: str | None = None,
+    timeout_s: float | None = 5.0,
+) -> "Client":
+    """A client to use within `async with`.
+
+    Args:
+        url: NATS server(s), comma-separated; default: `NATS_URL`, a settings file, a local cluster, or the local port 4222.
+        cluster: the cluster's name; default: `AMBIENT_CLUSTER`, a settings file, or `home`.
+        client: in whose name to submit, 1 to 64 letters, digits, `_` or `-`; default: `AMBIENT_CLIENT` or the user's name.
+        timeout_s: how long to try to reach a server; None: for ever.
+
+    Raises:
+        Rejected: a name is no token.
+        BusUnavailable: on entering, when no server answers in time.
+    """
+    try:
+        settings = resolve(url, cluster=cluster, client=client)
+    except Malformed as error:
+        raise Rejected(error.field, error.limit) from None
+    return Client(settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=timeout_s)
+
+
+class Client:
+    """A connection to one cluster in the name of one client. Made by `connect`; for one event loop."""
+
+    def __init__(self, url: str, *, cluster: str, client: str, timeout_s: float | None = 5.0) -> None:
+        self.url = url
+        self.cluster = cluster
+        self.name = client
+        self._timeout_s = timeout_s
+        self._courier: Courier | None = None
+        self._modules: Modules | None = None
+        # Ids that no other client makes, without asking anybody: a random beginning and a count.
+        self._prefix = secrets.token_hex(6)
+        self._count = count(1)
+
+    def __repr__(self) -> str:
+        """Where to, in whose name, and how many tasks are open."""
+        state = f"open={len(self._courier.outstanding)}" if self._courier else "closed"
+        return f"Client({self.url}, cluster={self.cluster!r}, client={self.name!r}, {state})"
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect; raises `BusUnavailable`. `async with` does it."""
+        if self._courier is not None:
+            return
+        with mapped():
+            bus = await Bus.connect(
+                self.url, cluster=self.cluster, name=f"ambient {self.name}", timeout_s=self._timeout_s
+            )
+        self._courier = Courier(bus, self.name)
+        self._modules = Modules(self._courier.blobs)
+        await self._courier.open()
+
+    async def close(self) -> None:
+        """Disconnect. Submitted tasks go on; whoever waits for one here gets `ClientClosed`."""
+        courier, self._courier, self._modules = self._courier, None, None
+        if courier is not None:
+            await courier.close()
+            await courier.bus.close()
+
+    @property
+    def bus(self) -> Bus:
+        """The connection itself, for what the SDK does not offer; raises `ClientClosed`."""
+        return self._open_courier().bus
+
+    async def run(
+        self,
+        module: ModuleSource,
+        *args: Argument,
+        input: InputLike = b"",  # noqa: A002 -- the contract's own word
+        id: str | None = None,  # noqa: A002
+        check: bool = True,
+        timeout_s: float | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> TaskVerdict:
+        """Run a module once and return its verdict, with the whole output.
+
+        Args:
+            module: a path, bytes, WAT text or a digest `sha256:…`; uploaded the first time that this client uses it.
+            *args: text for a WASI command, numbers for an exported function.
+            input: standard input; over 64 KiB it is uploaded, up to 64 MiB.
+            id: the task's id, a token. The same id with the same task gives the same verdict, without running it again.
+            check: whether a task that was not verified raises; otherwise its verdict is returned like any other.
+            timeout_s: how long to wait. The task goes on beyond it.
+            **options: see `TaskOptions`: `entry`, `env`, `verify`, `limits`, `place`, `priority`, `deadline`, `max_attempts`.
+
+        Raises:
+            TaskFailed, TaskCancelled, TaskExpired: how the task ended, with its `verdict`.
+            TaskRejected: the task breaks the contract or an id was used before; see `field` and `limit`.
+            ModuleUnusable, MissingExtra: the module cannot be read or compiled here.
+            LogFull, ClusterMissing, BusUnavailable: nothing could be stored, or `timeout_s` passed without a bus.
+            StillOpen: no verdict within `timeout_s`.
+        """
+        entry, task = await self._submit(module, args, input, id, options)
+        try:
+            return await task.result(check=check, timeout_s=timeout_s)
+        finally:
+            self._forget(entry)
+
+    async def submit(
+        self,
+        module: ModuleSource,
+        *args: Argument,
+        input: InputLike = b"",  # noqa: A002
+        id: str | None = None,  # noqa: A002
+        **options: Unpack[TaskOptions],
+    ) -> Task:
+        """Like `run`, but return a handle as soon as the task is durable: from then on it ends in exactly one verdict."""
+        entry, task = await self._submit(module, args, input, id, options)
+        try:
+            await task.until_stored()
+        except asyncio.CancelledError:
+            self._forget(entry)
+            raise
+        return task
+
+    def map(
+        self,
+        module: ModuleSource,
+        inputs: Items,
+        *,
+        ordered: bool = False,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        check: bool = True,
+        **options: Unpack[TaskOptions],
+    ) -> AsyncGenerator[tuple[int, TaskVerdict], None]:
+        """Run a module over many inputs; yields (index of the input, verdict) as results come, or in order.
+
+        Args:
+            module: see `run`.
+            inputs: any iterable, also asynchronous or endless: bytes or text is standard input, a tuple is arguments.
+            ordered: whether results come in the order of the inputs.
+            in_flight: how many tasks may be submitted and not yet be handed over.
+            check: whether the first task that was not verified raises and ends the map.
+            **options: see `TaskOptions`.
+
+        A full log slows the map down. Leaving the loop early (`break`, an error) cancels what is in flight; for that to happen
+        at once and not when the generator is collected, use `contextlib.aclosing`. Raises what `run` raises.
+        """
+        return _flat(
+            self.chunks(module, inputs, ordered=ordered, in_flight=in_flight, check=check, **options)
+        )
+
+    async def chunks(
+        self,
+        module: ModuleSource,
+        inputs: Items,
+        *,
+        ordered: bool = False,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        check: bool = True,
+        **options: Unpack[TaskOptions],
+    ) -> AsyncGenerator[list[tuple[int, TaskVerdict]], None]:
+        """Like `map`, but yields lists of all the results there are at the moment: the cheapest way for many small tasks."""
+        if in_flight < 1:
+            raise TaskRejected("in_flight", f"must be at least 1, not {in_flight}")
+        running = Mapping(self._open_courier(), inputs, await self._maker(module, options), in_flight)
+        chunks = mapping.results(running, ordered=ordered, check=check)
+        try:
+            async for chunk in chunks:
+                running.took(len(chunk))
+                yield chunk
+        finally:
+            await chunks.aclose()
+
+    async def result(
+        self, task: str | Task, *, check: bool = True, timeout_s: float | None = None
+    ) -> TaskVerdict:
+        """The verdict of a task that was submitted before, here or elsewhere: a handle, an id or `<client>.<id>`.
+
+        Raises what `run` raises, and `TaskUnknown` where no such task was ever submitted.
+        """
+        if isinstance(task, Task):
+            return await task.result(check=check, timeout_s=timeout_s)
+        courier = self._open_courier()
+        handle = Task(courier, self._full_name(task))
+        entry = Entry(handle.name, b"", handle)
+        courier.expect(entry)
+        try:
+            return await handle.result(check=check, timeout_s=timeout_s)
+        finally:
+            courier.forget(entry)
+
+    async def cancel(self, task: str | Task) -> None:
+        """Withdraw a task of this client; it ends as `cancelled` unless another verdict came first. See `Task.cancel`."""
+        name = task.name if isinstance(task, Task) else self._full_name(task)
+        if not name.startswith(f"{self.name}."):
+            raise TaskRejected(
+                "task", f"only tasks of client {self.name!r} can be cancelled here, not {name!r}"
+            )
+        await Task(self._open_courier(), name).cancel()
+
+    async def why(self, task: str | Task) -> WhyReply:
+        """Where a task stands and why, node by node. Raises `ServiceMissing` where no coordinator runs."""
+        name = task.name if isinstance(task, Task) else self._full_name(task)
+        return await self._ask("coordinator", "why", WhyRequest(name), WhyReply)
+
+    async def nodes(self) -> list[NodeView]:
+        """The nodes as the coordinator sees them."""
+        return (await self._ask("coordinator", "nodes", b"{}", NodesReply)).nodes
+
+    async def tasks(
+        self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100
+    ) -> list[TaskView]:
+        """The newest tasks, newest first, at most `limit` (1 to 1000): of one client or all, in one state or all."""
+        question = TasksRequest(client=client, state=state, limit=limit)
+        return (await self._ask("coordinator", "tasks", question, TasksReply)).tasks
+
+    async def health(self) -> ClusterHealth:
+        """Who leads the cluster, and how far away its server is. Raises `BusUnavailable`."""
+        coordinator, verifier = await asyncio.gather(self._health("coordinator"), self._health("verifier"))
+        with mapped():
+            return ClusterHealth(coordinator, verifier, await self.bus.round_trip_ms())
+
+    async def _health(self, service: str) -> ServiceHealth | None:
+        try:
+            return await self._ask(service, "health", b"{}", ServiceHealth)
+        except ServiceMissing:
+            return None
+
+    async def _ask[T](self, service: str, endpoint: str, question: object, answer: type[T]) -> T:
+        bus = self.bus
+        with mapped():
+            return await bus.request(bus.subjects.service(service, endpoint), question, answer)
+
+    async def _submit(
+        self,
+        module: ModuleSource,
+        args: tuple[Argument, ...],
+        content: InputLike,
+        task_id: str | None,
+        options: TaskOptions,
+    ) -> tuple[Entry, Task]:
+        courier, modules = self._open_parts()
+        form = Form(await modules.digest(module), options)
+        name = self._new_id() if task_id is None else _token("id", task_id)
+        body, blob = await self._input(as_bytes(content))
+        line = form.line(name, args, body, blob)
+        task = Task(courier, f"{self.name}.{name}")
+        entry = Entry(task.name, line, task, digest="" if task_id is None else sha256_hex(line))
+        courier.submit(entry)
+        return entry, task
+
+    async def _maker(self, module: ModuleSource, options: TaskOptions) -> mapping.Make:
+        form = Form(await self._open_parts()[1].digest(module), options)
+        new_id, start = self._new_id, f"{self.name}."
+
+        async def make_large(sink: Sink, index: int, content: bytes) -> Entry:
+            name, (body, blob) = new_id(), await self._input(content)
+            return Entry(start + name, form.line(name, (), body, blob), sink, index)
+
+        def make(sink: Sink, index: int, item: MapItem) -> Entry | Awaitable[Entry]:
+            arguments = item if isinstance(item, tuple | list) else ()
+            content = b"" if isinstance(item, tuple | list) else as_bytes(item)
+            if len(content) > INLINE_LIMIT_BYTES:
+                return make_large(sink, index, content)
+            name = new_id()
+            return Entry(start + name, form.line(name, arguments, content), sink, index)
+
+        return make
+
+    async def _input(self, content: bytes) -> tuple[bytes, str | None]:
+        """An input as it goes into the task: itself, or the digest of the blob that it was uploaded as."""
+        if len(content) <= INLINE_LIMIT_BYTES:
+            return content, None
+        try:
+            with mapped():
+                return b"", f"sha256:{await self._open_courier().blobs.put(content)}"
+        except Rejected as error:
+            raise TaskRejected("input", error.limit) from None
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._count)}"
+
+    def _full_name(self, task: str) -> str:
+        client, dot, task_id = task.rpartition(".")
+        _token("task", task_id)
+        return f"{_token('client', client)}.{task_id}" if dot else f"{self.name}.{task_id}"
+
+    def _forget(self, entry: Entry) -> None:
+        if self._courier is not None:
+            self._courier.forget(entry)
+
+    def _open_courier(self) -> Courier:
+        return self._open_parts()[0]
+
+    def _open_parts(self) -> tuple[Courier, Modules]:
+        if self._courier is None or self._modules is None:
+            raise ClientClosed(
+                "the client is not open: use it within `async with ambient.connect(...) as vcp`"
+            )
+        return self._courier, self._modules
+
+
+async def _flat(
+    chunks: AsyncGenerator[list[tuple[int, TaskVerdict]], None],
+) -> AsyncGenerator[tuple[int, TaskVerdict], None]:
+    try:
+        async for chunk in chunks:
+            for pair in chunk:
+                yield pair
+    finally:
+        await chunks.aclose()
+
+
+def _token(field: str, value: str) -> str:
+    try:
+        return token(field, value)
+    except Malformed as error:
+        raise TaskRejected(error.field, error.limit) from None
