@@ -15,7 +15,7 @@ from sandbox.confine import confine
 from sandbox.engine import compile_module, make_engine
 from sandbox.errors import SandboxError, UnfitModule, UnsafeArtefact
 from sandbox.expose import expose_memory
-from sandbox.module import inspect
+from sandbox.module import admit_module, inspect
 from sandbox.store import ModuleStore
 from sandbox.wire import Answer
 
@@ -39,6 +39,7 @@ class Compiler:
         except UnsafeArtefact:
             wasm = self._store.read(digest)
             report = inspect(wasm)
+            admit_module(report)
             code = compile_module(self._engine, expose_memory(wasm, report))
             write_artefact(self._store, report, code)
 

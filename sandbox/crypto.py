@@ -31,7 +31,7 @@ def _hash(name: str) -> Call:
     return call
 
 
-def hmac_sha256(host: Host, key: int, key_size: int, data: int, size: int, out: int) -> int:
+def hmac_sha256(host: Host, key: int, key_size: int, data: int, size: int, out: int) -> int:  # noqa: PLR0917 - the ABI
     """HMAC-SHA-256 (RFC 2104); 32 bytes to `out`."""
     # A key over one block is hashed first (RFC 2104, section 2): done here, so that a long one is not copied.
     key_bytes = host.view(key, key_size)

@@ -2,10 +2,14 @@
 
 Guarantees: every ticket that is added leaves exactly once, by `finish`, `drop` or as the one blamed in `lose`; jobs
 are given out in the order they came (those taken back go first); a slot is given more than one job only if all of
-them are known to be short, so that nothing waits behind a long one; a lost slot costs at most the job it was running.
+them are known to be short, so that nothing waits behind a long one; a lost slot costs the job it was running; a
+job is blamed without having run only after `LOSSES_MAX` slots were lost under it.
 """
 
 from collections import deque
+from collections.abc import Callable
+
+from msgspec import Raw
 
 from sandbox.job import Job, Outcome
 
@@ -13,6 +17,8 @@ AHEAD_MS = 4.0
 """Work of known short jobs that may lie at a slot beyond the one it runs: some times the pool's reaction time."""
 AHEAD_JOBS = 128
 LEARN = 0.2
+LOSSES_MAX = 5
+"""Slots that may be lost with a job waiting at them before it is blamed, too: no job may end slots for ever unseen."""
 KINDS_KEPT = 4_096
 """Pairs of module and entry whose time is remembered."""
 
@@ -20,11 +26,13 @@ KINDS_KEPT = 4_096
 class Ticket:
     """One job on its way through the pool; an opaque handle to whoever submitted it."""
 
-    __slots__ = ("done", "expected_ms", "job", "number", "retried", "slot", "unwanted")
+    __slots__ = ("done", "expected_ms", "job", "losses", "number", "raw", "retried", "slot", "unwanted")
 
-    def __init__(self, number: int, job: Job, done: object) -> None:
+    def __init__(self, number: int, job: Job, raw: Raw, done: Callable[[Outcome], None]) -> None:
         self.number = number
         self.job = job
+        self.raw = raw
+        self.losses = 0
         self.done = done
         self.slot: int | None = None
         self.expected_ms = 0.0
@@ -108,16 +116,21 @@ class Dispatcher:
         self.waiting.extendleft(t for t in reversed(tickets) if not t.unwanted)
         return [t for t in tickets if t.unwanted]
 
-    def lose(self, slot: int, running: int) -> tuple[Ticket | None, list[Ticket]]:
+    def lose(self, slot: int, running: int) -> tuple[list[Ticket], list[Ticket]]:
         """A slot died while running job `running` (0: none).
 
         Returns:
-            The ticket to blame, and those nobody wants any more; all others wait again.
+            The tickets to blame (the one that ran, and any that was at too many lost slots already), and those
+            nobody wants any more; all others wait again.
         """
         self.ready[slot] = False
-        blamed = self._take(slot, running)
-        unwanted = self.take_back(slot, list(self.at[slot]))
-        return blamed, unwanted
+        blamed = [t for t in (self._take(slot, running),) if t is not None]
+        for ticket in list(self.at[slot].values()):
+            ticket.losses += 1
+            if ticket.losses > LOSSES_MAX:
+                self._take(slot, ticket.number)
+                blamed.append(ticket)
+        return blamed, self.take_back(slot, list(self.at[slot]))
 
     def drop(self, ticket: Ticket) -> bool:
         """Take a job out of the queue; False if it is at a slot or already gone."""

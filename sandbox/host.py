@@ -17,7 +17,8 @@ from wasmtime import Linker, ValType
 
 from sandbox import native
 from sandbox.abi import BYTES_PER_FUEL, CALL_FUEL, EFAULT, HOST_FUNCTIONS
-from sandbox.job import Job, Reason
+from sandbox.endings import GuestStop
+from sandbox.job import Job
 from sandbox.trace import Trace
 
 Call = Callable[..., int | None]
@@ -31,18 +32,8 @@ SMALL = 65_536
 MEMORY_EXPORT = b"memory"
 
 
-class BadPointer(Exception):  # noqa: N818 - a result of the call, not an error of ours
+class BadPointer(Exception):
     """A guest's pointer or length reaches outside its memory; the call answers EFAULT."""
-
-
-class GuestStop(Exception):  # noqa: N818 - an ordinary way to end
-    """The guest ends here: it exited, or went over what it may use."""
-
-    def __init__(self, reason: Reason, detail: str, exit_code: int = 0) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.exit_code = exit_code
 
 
 class Host:
@@ -178,7 +169,8 @@ class Host:
         def callback(_environment: int, caller: int, cells: Any, _count: int) -> int:
             args: list[int] = []
             try:
-                args = cells[0:end:4]
+                # ctypes gives one element, not none, for an empty slice with a step.
+                args = cells[0:end:4] if end else []
                 for place in wide:
                     args[place] |= cells[4 * place + 1] << 32
                 if not host.base:

@@ -17,6 +17,10 @@ COMMAND_ENTRY = "_start"
 MIB = 1 << 20
 MEMORY_MB_MAX = 4096
 """All that a 32-bit guest can address; a job that allows more is treated as allowing this."""
+FUEL_MAX = (1 << 63) - 1
+WALL_MS_MAX = 24 * 3600 * 1000
+STREAM_BYTES_MAX = 64 * MIB
+"""Most that `output_bytes` and `stderr_bytes` may allow: a node holds both in memory."""
 
 DETERMINISTIC: frozenset[str] = frozenset(
     {"exit", "trap", "fuel", "memory", "stack", "table", "output", "stderr", "invalid"}
@@ -44,6 +48,16 @@ class JobLimits(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     wall_ms: int = 30_000
     output_bytes: int = 1_048_576
     stderr_bytes: int = 65_536
+
+
+LIMIT_RANGES = {
+    "memory_mb": (0, 1 << 20),
+    "fuel": (0, FUEL_MAX),
+    "wall_ms": (1, WALL_MS_MAX),
+    "output_bytes": (0, STREAM_BYTES_MAX),
+    "stderr_bytes": (0, STREAM_BYTES_MAX),
+}
+"""Smallest and largest value of each limit; a job beyond them is refused as `invalid`."""
 
 
 class Job(msgspec.Struct, array_like=True, frozen=True, kw_only=True):

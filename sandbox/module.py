@@ -151,10 +151,20 @@ def admit(report: ModuleReport, entry: str, args: list[str | int | float], input
     Raises:
         UnfitModule: with `field` one of `module`, `entry`, `args`, `input`.
     """
+    admit_module(report)
+    admit_call(report, entry, args, input_size)
+
+
+def admit_module(report: ModuleReport) -> None:
+    """The part of `admit` that depends on the module alone."""
     for each in report.imports:
         _admit_import(each)
     _admit_memory(report)
     _admit_tables(report)
+
+
+def admit_call(report: ModuleReport, entry: str, args: list[str | int | float], input_size: int = 0) -> None:
+    """The part of `admit` that depends on the task."""
     if input_size > INPUT_BYTES_MAX:
         raise UnfitModule("input", f"has {input_size} bytes, at most {INPUT_BYTES_MAX} are accepted")
     signature = _admit_entry(report, entry)

@@ -4,6 +4,7 @@ Integers are exact. An `i32` takes -2**31 … 2**32-1 and an `i64` -2**63 … 2*
 reading of the same bits); results are printed signed. Floats print as the shortest text that reads back the same.
 """
 
+import contextlib
 import json
 import math
 import struct
@@ -45,18 +46,15 @@ def parse_arguments(types: Sequence[str], args: Sequence[str | Number]) -> list[
 
 def _integer(value: str | Number, kind: str, place: int) -> int:
     bits = _BITS[kind]
+    number: object = value
     if isinstance(value, str) and len(value) <= NUMBER_TEXT_MAX:
-        try:
-            value = int(value)
-        except ValueError:
-            raise UnfitModule(
-                "args", f"argument {place} must be an {kind} integer, not {value[:40]!r}"
-            ) from None
-    if not isinstance(value, int) or isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool):
         raise UnfitModule("args", f"argument {place} must be an {kind} integer, not {str(value)[:40]!r}")
-    if not -(1 << (bits - 1)) <= value < 1 << bits:
+    if not -(1 << (bits - 1)) <= number < 1 << bits:
         raise UnfitModule("args", f"argument {place} does not fit in {kind} (-2**{bits - 1} to 2**{bits}-1)")
-    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+    return number - (1 << bits) if number >= 1 << (bits - 1) else number
 
 
 def _float(value: str | Number, kind: str, place: int) -> float:

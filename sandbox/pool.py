@@ -28,6 +28,7 @@ from sandbox.store import ModuleStore
 from sandbox.trace import refusal
 
 Done = Callable[[Outcome], None]
+NOTHING = msgspec.Raw()
 
 LOOK_S = 0.1
 """How often running jobs are looked at while there are any."""
@@ -103,8 +104,14 @@ class Pool:
 
     def submit(self, job: Job, on_done: Done) -> Ticket:
         """Queue a job; `on_done` is called with its outcome from the event loop, never from within this call."""
-        ticket = Ticket(next(self._numbers), job, on_done)
+        ticket = Ticket(next(self._numbers), job, NOTHING, on_done)
         self._open[ticket.number] = ticket
+        try:
+            ticket.raw = wire.encode_job(job)
+        except (OverflowError, UnicodeEncodeError):
+            error = UnfitModule("args", "has an integer beyond 64 bits, or text that is not valid Unicode")
+            self._loop.call_soon(self._finish, ticket, refusal(job, error))
+            return ticket
         if self._closed:
             self._loop.call_soon(self._finish, ticket, fault("unavailable", "the pool is closed"))
         elif job.module in self._compiled:
@@ -157,7 +164,8 @@ class Pool:
 
     def pids(self) -> list[int]:
         """Process ids of the slots that are up."""
-        return [p.pid for p in self._processes if p is not None and p.pid]
+        pairs = zip(self._processes, self._dispatcher.ready, strict=True)
+        return [process.pid for process, ready in pairs if process is not None and ready]
 
     async def close(self) -> None:
         """End every process; jobs still open are answered `fault/unavailable`."""
@@ -279,21 +287,20 @@ class Pool:
 
     def _lost(self, slot: int) -> None:
         process = self._processes[slot]
-        if process is None or self._closed:
-            return
+        if process is None or self._closed or not self._dispatcher.ready[slot]:
+            return  # it had not come up yet: whoever started it is told
         running = process.page.read()[0] if process.page is not None else 0
         blamed, unwanted = self._dispatcher.lose(slot, running)
-        for ticket in [blamed, *unwanted]:
-            if ticket is not None:
-                self._stopping.pop(ticket.number, None)
+        for ticket in [*blamed, *unwanted]:
+            self._stopping.pop(ticket.number, None)
         self._spawn(self._replace(slot, process, blamed))
         self._dispatch()
 
-    async def _replace(self, slot: int, process: SlotProcess, blamed: Ticket | None) -> None:
+    async def _replace(self, slot: int, process: SlotProcess, blamed: list[Ticket]) -> None:
         cpu, ending = await process.reap()
         self._cpu_ended += cpu
-        if blamed is not None:
-            self._blame(blamed, process, ending)
+        for ticket in blamed:
+            self._blame(ticket, process, ending)
         pause = 0.0 if time.monotonic() - process.started > HEALTHY_S else BACKOFF_FIRST_S
         while not self._closed:
             await asyncio.sleep(pause)
@@ -304,8 +311,16 @@ class Pool:
                 dead = self._processes[slot]
                 if dead is not None:
                     self._cpu_ended += await dead.stop()
+                if not any(self._dispatcher.ready):
+                    self._give_up_waiting()
             else:
                 return
+
+    def _give_up_waiting(self) -> None:
+        # No slot is up and none comes up: better elsewhere than never.
+        while self._dispatcher.waiting:
+            ticket = self._dispatcher.waiting.popleft()
+            self._finish(ticket, fault("unavailable", "no slot can be started on this machine"))
 
     def _blame(self, ticket: Ticket, process: SlotProcess, ending: str) -> None:
         if process.overdue:

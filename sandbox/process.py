@@ -39,7 +39,7 @@ class SlotProcess(asyncio.Protocol):
         self._orders: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._ended = False
-        self.up = asyncio.get_running_loop().create_future()
+        self.up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Done when the child says it is ready, or with False when it ended before."""
         self.page: wire.Page | None = None
         self.started = 0.0
@@ -63,7 +63,7 @@ class SlotProcess(asyncio.Protocol):
         self.page = wire.Page(page_fd)
         for end in (jobs, jobs_child):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
-        orders.setblocking(False)
+        orders.settimeout(0)
         self._orders = orders
         passed = (jobs_child.fileno(), orders_child.fileno(), page_fd)
         arguments = [str(store), *map(str, passed), str(memory_mb), str(os.getpid())]
@@ -93,8 +93,8 @@ class SlotProcess(asyncio.Protocol):
                 items = wire.decode_up(body)
                 if items:
                     self._deliver(items)
-                elif not self.up.done():
-                    self.up.set_result(True)
+                else:
+                    self._settle(came_up=True)
         except (ValueError, msgspec.MsgspecError):
             # A slot that does not speak our protocol is not ours any more: a guest broke out, or memory is corrupt.
             self.kill()
@@ -103,15 +103,18 @@ class SlotProcess(asyncio.Protocol):
         """The child closed its end, or died."""
         if not self._ended:
             self._ended = True
-            if not self.up.done():
-                self.up.set_result(False)
+            self._settle(came_up=False)
             self.kill()
             self._lost()
+
+    def _settle(self, *, came_up: bool) -> None:
+        if not self.up.done():
+            self.up.set_result(came_up)
 
     def send(self, tickets: list[Ticket]) -> None:
         """Hand over jobs, all in one write."""
         if self._transport is not None and not self._ended:
-            self._transport.write(wire.frame([(ticket.number, ticket.job) for ticket in tickets]))
+            self._transport.write(wire.frame([(ticket.number, ticket.raw) for ticket in tickets]))
 
     def order(self, order: bytes, number: int = 0) -> bool:
         """Tell the watchdog; False if it does not listen (its channel is full or closed)."""

@@ -13,7 +13,7 @@ from sandbox.errors import MalformedModule
 
 MAGIC = b"\0asm\x01\0\0\0"
 MODULE_BYTES_MAX = 64 << 20
-"""Larger than any toolchain's output seen (Go: 2–20 MB); bounds the time to compile."""
+"""Larger than any toolchain's output seen (Go: 2 to 20 MB); bounds the time to compile."""
 TYPES_MAX = 20_000
 FUNCTIONS_MAX = 200_000
 """Go programs have some thousands; the reader's time is linear in it."""

@@ -18,12 +18,21 @@ from wasmtime import Linker, Module, WasmtimeError
 
 from sandbox import crypto, native, wasi
 from sandbox.artefact import read_artefact
+from sandbox.endings import INTERRUPT_TRAP, GuestStop, judge, memory_allowed, of_trap
 from sandbox.engine import make_engine
 from sandbox.errors import UnfitModule, UnsafeArtefact
 from sandbox.expose import EXPOSED_MEMORY
-from sandbox.host import MEMORY_EXPORT, GuestStop, Host
-from sandbox.job import COMMAND_ENTRY, MEMORY_MB_MAX, MIB, Job, Outcome, Reason, fault
-from sandbox.module import PAGE_BYTES, TABLE_ELEMENTS_MAX, TABLES_MAX, ModuleReport, admit, check_command_args
+from sandbox.host import MEMORY_EXPORT, Host
+from sandbox.job import COMMAND_ENTRY, LIMIT_RANGES, MIB, Job, JobLimits, Outcome, Reason, fault
+from sandbox.module import (
+    INPUT_BYTES_MAX,
+    PAGE_BYTES,
+    TABLE_ELEMENTS_MAX,
+    TABLES_MAX,
+    ModuleReport,
+    admit_call,
+    check_command_args,
+)
 from sandbox.numbers import Number, cells, parse_arguments, render_results
 from sandbox.reader import VALUES_MAX
 from sandbox.store import ModuleStore
@@ -33,23 +42,6 @@ MODULES_KEPT = 64
 """Loaded modules per slot; the least recently used is dropped."""
 INITIALISE = "_initialize"
 """WASI reactors export it: to be called once before any other function."""
-ALMOST_ALL_MEMORY = 0.875
-"""A guest that traps with this share of its allowance in use is said to have run out of memory: the engine does not
-tell a refused growth apart, and allocators abort by `unreachable`."""
-UINT64_MAX = (1 << 64) - 1
-
-_STACK, _OUT_OF_BOUNDS, _UNREACHABLE, _INTERRUPT, _FUEL = 0, 1, 9, 10, 11
-_TRAPS = {
-    _STACK: "call stack exhausted",
-    _OUT_OF_BOUNDS: "memory access out of bounds",
-    3: "table access out of bounds",
-    4: "indirect call to an empty table element",
-    5: "indirect call of another signature",
-    6: "integer overflow",
-    7: "integer division by zero",
-    8: "conversion of a number out of range",
-    _UNREACHABLE: "unreachable executed",
-}
 
 
 class _Entry(msgspec.Struct):
@@ -73,11 +65,11 @@ class _Loaded(msgspec.Struct):
     entries: dict[str, _Entry]
 
 
-class _Interrupted(Exception):  # noqa: N818
+class _Interrupted(Exception):
     """The engine was interrupted; whether rightly is for the caller to say."""
 
 
-class _EngineTrouble(Exception):  # noqa: N818
+class _EngineTrouble(Exception):
     """The engine could not do what is always possible on a machine in order."""
 
 
@@ -128,6 +120,7 @@ class Runner:
         return outcome
 
     def _run(self, job: Job) -> Outcome:
+        _check_job(job)
         loaded = self._load(job.module)
         entry = loaded.entries.get(job.entry) or self._bind(loaded, job)
         argv: list[bytes] = []
@@ -174,7 +167,7 @@ class Runner:
         return loaded
 
     def _bind(self, loaded: _Loaded, job: Job) -> _Entry:
-        admit(loaded.report, job.entry, job.args, len(job.input))
+        admit_call(loaded.report, job.entry, job.args)
         kind = loaded.report.functions[job.entry]
         entry = _Entry(
             name=job.entry.encode(),
@@ -195,8 +188,7 @@ class Runner:
         store = native.store_new(self._engine_at, None, None)
         try:
             context = native.store_context(store)
-            memory = min(limits.memory_mb, MEMORY_MB_MAX) * MIB
-            native.store_limiter(store, memory, TABLE_ELEMENTS_MAX, 1, TABLES_MAX, 1)
+            native.store_limiter(store, memory_allowed(limits), TABLE_ELEMENTS_MAX, 1, TABLES_MAX, 1)
             native.set_fuel(context, limits.fuel)
             native.set_epoch_deadline(context, 1)
             host.begin(job, context, argv)
@@ -204,7 +196,7 @@ class Runner:
             output = bytes(host.stdout) if job.entry == COMMAND_ENTRY or ended else self._results(entry)
             native.get_fuel(context, host.fuel_at)
             fuel = limits.fuel - host.slot.fuel + host.owed
-            return self._outcome(job, ended, output, fuel, host.refresh_size())
+            return self._outcome(limits, ended, output, fuel)
         finally:
             host.base = 0
             native.store_delete(store)
@@ -238,63 +230,39 @@ class Runner:
 
     def _ended(self, error: int | None) -> GuestStop | None:
         host = self._host
-        if error:
-            # What a guest can cause comes as a trap; an error is the engine's own, such as memory it could not map.
-            raise _EngineTrouble(native.take_error(error).split("\n")[0][:300])
-        code, message = native.take_trap(host.slot.trap)
+        code, message = (-1, native.take_error(error)) if error else native.take_trap(host.slot.trap)
         host.slot.trap = 0
         if host.error is not None:
             raise host.error
         if host.stop is not None:
             return host.stop
-        if code == _INTERRUPT:
+        if error:
+            # What a guest can cause comes as a trap; an error is the engine's own, such as memory it could not map.
+            raise _EngineTrouble(message.split("\n")[0][:300])
+        if code == INTERRUPT_TRAP:
             raise _Interrupted
-        if code == _FUEL:
-            return GuestStop("fuel", "out of fuel")
-        if code == _STACK:
-            return GuestStop("stack", _TRAPS[code])
-        return GuestStop("trap", _TRAPS.get(code, message.split("\n")[0][:300]))
+        return of_trap(code, message)
 
     def _results(self, entry: _Entry) -> bytes:
         return render_results(entry.results, entry.out.unpack_from(self._cells))
 
-    def _outcome(self, job: Job, ended: GuestStop | None, output: bytes, fuel: int, memory: int) -> Outcome:
-        host, limits = self._host, job.limits
-        reason, detail, code = ("", "", 0) if ended is None else (ended.reason, ended.detail, ended.exit_code)
-        if reason == "exit" and code == 0:
-            reason, detail = "", ""
-        if fuel > limits.fuel or reason == "fuel":
-            reason, detail = "fuel", f"needs more than the {limits.fuel} instructions that fuel allows"
-            fuel, output = limits.fuel, bytes(host.stdout)
-        elif reason == "trap" and memory >= ALMOST_ALL_MEMORY * min(limits.memory_mb, MEMORY_MB_MAX) * MIB:
-            reason, detail = (
-                "memory",
-                f"{detail}, having used up the {limits.memory_mb} MB that memory_mb allows",
-            )
-        elif not reason and len(output) > limits.output_bytes:
-            reason, detail = (
-                "output",
-                f"returned more than the {limits.output_bytes} bytes that output_bytes allows",
-            )
-            output = b""
-        return self._close(job, reason, detail, code, output, fuel, memory)
-
-    def _close(
-        self, job: Job, reason: Reason, detail: str, code: int, output: bytes, fuel: int, memory: int
-    ) -> Outcome:
-        stderr = bytes(self._host.stderr)
-        status = "failed" if reason else "ok"
-        return Outcome(
-            status=status,  # type: ignore[arg-type]
-            reason=reason,
-            detail=detail,
-            exit_code=code,
+    def _outcome(self, limits: JobLimits, ended: GuestStop | None, output: bytes, fuel: int) -> Outcome:
+        host = self._host
+        memory = host.refresh_size()
+        end = judge(limits, ended, output=len(output), fuel=fuel, memory=memory)
+        if end is not None and ended is None:
+            output = b""  # results of a function that is judged to have failed
+        outcome = Outcome(
+            status="failed" if end else "ok",
+            reason=end.reason if end else "",
+            detail=end.detail if end else "",
+            exit_code=end.exit_code if end else 0,
             output=output,
-            stderr=stderr,
-            fuel=fuel,
+            stderr=bytes(host.stderr),
+            fuel=min(fuel, limits.fuel),
             peak_memory_bytes=memory,
-            trace=self._host.trace.finish(status, reason, code, output, stderr, fuel),
         )
+        return host.trace.close(outcome)
 
 
 class _OverDeclared(UnfitModule):
@@ -303,6 +271,15 @@ class _OverDeclared(UnfitModule):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__("module", message)
         self.reason = reason
+
+
+def _check_job(job: Job) -> None:
+    limits = job.limits
+    for name, (least, most) in LIMIT_RANGES.items():
+        if not least <= getattr(limits, name) <= most:
+            raise UnfitModule(f"limits.{name}", f"is {getattr(limits, name)}, must be {least} to {most}")
+    if len(job.input) > INPUT_BYTES_MAX:
+        raise UnfitModule("input", f"has {len(job.input)} bytes, at most {INPUT_BYTES_MAX} are accepted")
 
 
 def _check_declared(report: ModuleReport, job: Job) -> None:

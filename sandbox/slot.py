@@ -7,6 +7,7 @@ wall time or unwanted, hears the pool's orders, and ends the process when the po
 It leaves to the pool: what happens to jobs when this process dies.
 """
 
+import contextlib
 import gc
 import os
 import select
@@ -17,8 +18,11 @@ import threading
 import time
 from collections import deque
 
+import msgspec
+
 from sandbox import wire
 from sandbox.confine import confine
+from sandbox.job import fault
 from sandbox.runner import Runner
 from sandbox.store import ModuleStore
 
@@ -49,6 +53,8 @@ class Slot:
         # Both threads add and take: single deque operations, which need no lock.
         self._replies: deque[wire.Up] = deque()
         self._sending = threading.Lock()
+        self._reader = wire.FrameReader()
+        self._receiving = threading.Lock()
         self._expected: dict[tuple[str, str], float] = {}
         self._active = False
         self._parked = False
@@ -59,23 +65,41 @@ class Slot:
         """Run jobs until the pool closes its end."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         self._jobs.sendall(wire.frame([]))
-        reader = wire.FrameReader()
-        while data := self._jobs.recv(RECEIVE_BYTES):
+        readable = select.poll()
+        readable.register(self._jobs, select.POLLIN)
+        while True:
+            readable.poll()
             self._active = True
             if self._parked:
                 os.write(self._wake_in, b"w")
-            for body in reader.feed(data):
-                self._pending.extend(wire.decode_down(body))
-                self._run_pending()
+            if not self._receive():
+                return
+            self._run_pending()
             self._active = False
+
+    def _receive(self) -> bool:
+        """Queue what has come, without waiting; False when the pool closed its end."""
+        with self._receiving:
+            try:
+                data = self._jobs.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            for body in self._reader.feed(data):
+                self._pending.extend(wire.decode_down(body))
+            return bool(data)
 
     def _run_pending(self) -> None:
         sent = time.monotonic()
         while self._pending:
             try:
-                number, job = self._pending.popleft()
+                number, raw = self._pending.popleft()
             except IndexError:
                 return  # the watchdog gave the rest back
+            try:
+                job = wire.decode_job(raw)
+            except msgspec.MsgspecError as error:
+                self._replies.append((number, fault("unavailable", f"the job is malformed: {error}")))
+                continue
             key = (job.module, job.entry)
             now = time.monotonic()
             if self._replies and (now - sent > HELD_S or self._expected.get(key, SHORT_MS) >= SHORT_MS):
@@ -116,10 +140,10 @@ class Slot:
             self._parked = idle > TICKS_BEFORE_PARKING
             # Looked at again after `_parked` is set: a job that began in between saw it unset and did not wake us.
             wait = None if self._parked and not self._active else TICK_S
-            ready, _, _ = select.select([self._orders, self._wake_out], [], [], wait)
+            ready, _, _ = select.select([self._orders.fileno(), self._wake_out], [], [], wait)
             if self._wake_out in ready:
                 os.read(self._wake_out, RECEIVE_BYTES)
-            if self._orders in ready:
+            if self._orders.fileno() in ready:
                 data = self._orders.recv(RECEIVE_BYTES)
                 if not data:
                     os._exit(0)  # the pool is gone; a guest may be running in the main thread
@@ -142,6 +166,7 @@ class Slot:
             if self._running == number:
                 self._runner.interrupt()
         elif order == wire.GIVE_BACK:
+            self._receive()  # jobs that came while the main thread runs one lie unread
             given = [number for number, _ in _drain(self._pending)]
             self._replies.extend((number, None) for number in given)
             self._flush()
@@ -169,10 +194,9 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     slot = Slot(runner, socket.socket(fileno=int(jobs_fd)), socket.socket(fileno=int(orders_fd)), page)
-    try:
+    # An OSError: the pool closed its end while we were answering.
+    with contextlib.suppress(OSError):
         slot.serve()
-    except OSError:
-        pass  # the pool closed its end while we were answering
     os._exit(0)  # without waiting for native threads; nothing is left to write
 
 

@@ -13,6 +13,7 @@ from sandbox.errors import UnfitModule
 from sandbox.job import Job, Outcome, Reason
 
 TRACE_VERSION = "ambient-trace-1"
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Trace:
@@ -25,20 +26,22 @@ class Trace:
             limits.memory_mb, limits.fuel, limits.output_bytes, limits.stderr_bytes,
         )  # fmt: skip
         try:
-            encoded = msgspec.msgpack.encode(went_in)
+            encoded = _encode(went_in)
         except (OverflowError, UnicodeEncodeError):
             # Integers over 64 bits and lone surrogates: such a job is refused, but its refusal is traced alike.
             encoded = repr(went_in).encode("utf-8", "surrogatepass")
         self._hash = hashlib.sha256(encoded)
         self.note = self._hash.update
 
-    def finish(self, status: str, reason: str, code: int, output: bytes, stderr: bytes, fuel: int) -> str:
-        """The digest in hexadecimal, closed over the outcome."""
-        self.note(msgspec.msgpack.encode((status, reason, code, output, stderr, fuel)))
-        return self._hash.hexdigest()
+    def close(self, outcome: Outcome) -> Outcome:
+        """Close the digest over an outcome made here, and set it there."""
+        o = outcome
+        self.note(_encode((o.status, o.reason, o.exit_code, o.output, o.stderr, o.fuel)))
+        # An outcome that is still being made is nobody else's yet; a copy would cost as much as the digest.
+        msgspec.structs.force_setattr(outcome, "trace", self._hash.hexdigest())
+        return outcome
 
 
 def refusal(job: Job, error: UnfitModule, reason: Reason = "invalid") -> Outcome:
     """The outcome of a job that cannot run at all, the same wherever it is refused."""
-    trace = Trace(job).finish("failed", reason, 0, b"", b"", 0)
-    return Outcome(status="failed", reason=reason, detail=str(error), trace=trace)
+    return Trace(job).close(Outcome(status="failed", reason=reason, detail=str(error)))

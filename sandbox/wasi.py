@@ -23,7 +23,8 @@ from sandbox.abi import (
     SUCCESS,
     WASI,
 )
-from sandbox.host import Call, GuestStop, Host
+from sandbox.endings import GuestStop
+from sandbox.host import Call, Host
 
 STDIN: Final = 0
 STDOUT: Final = 1

@@ -26,11 +26,13 @@ STOP: Final = b"S"
 GIVE_BACK: Final = b"G"
 """Give back whatever is not begun."""
 
-Down = tuple[int, Job]
+Down = tuple[int, msgspec.Raw]
+"""A job still encoded: it is decoded when its turn comes, so that a malformed one harms no other."""
 Up = tuple[int, Outcome | None]
 
 _encoder = msgspec.msgpack.Encoder()
 _down = msgspec.msgpack.Decoder(list[Down])
+_job = msgspec.msgpack.Decoder(Job)
 _up = msgspec.msgpack.Decoder(list[Up])
 
 
@@ -66,6 +68,20 @@ class FrameReader:
         return bodies
 
 
+def encode_job(job: Job) -> msgspec.Raw:
+    """A job for the way down.
+
+    Raises:
+        OverflowError, UnicodeEncodeError: an integer beyond 64 bits, or text that is not Unicode.
+    """
+    return msgspec.Raw(_encoder.encode(job))
+
+
+def decode_job(raw: msgspec.Raw) -> Job:
+    """The job, as the slot runs it."""
+    return _job.decode(raw)
+
+
 def decode_down(body: bytes) -> list[Down]:
     """Jobs, as the slot takes them."""
     return _down.decode(body)
@@ -77,8 +93,9 @@ def decode_up(body: bytes) -> list[Up]:
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
-    """What became of one module at the compiler, as a line of JSON: `field` and `message` are set if it is unfit,
-    `trouble` if this machine failed.
+    """What became of one module at the compiler, as a line of JSON.
+
+    `field` and `message` are set if the module is unfit, `trouble` if this machine failed.
     """
 
     digest: str
