@@ -10,7 +10,7 @@ Left to the callers: whether the key that signed may say what it says.
 import os
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,12 +23,14 @@ from bus.errors import BadSignature, IdentityUnusable, Malformed, reason
 from bus.wire import decode, decoder, split_lines
 
 __all__ = [
+    "GOODBYE",
     "HELLO",
     "RESULTS",
     "TELEMETRY",
     "VERDICTS",
     "Envelope",
     "Identity",
+    "open_one_of",
     "open_signed",
     "pae",
     "verify_root",
@@ -41,6 +43,7 @@ def _payload_type(what: str) -> str:
 
 HELLO = _payload_type("hello")
 TELEMETRY = _payload_type("telemetry")
+GOODBYE = _payload_type("goodbye")
 RESULTS = _payload_type("results")
 VERDICTS = _payload_type("verdicts")
 """Payload types: they are signed too, so that a result can never be passed off as a verdict."""
@@ -175,13 +178,21 @@ def open_signed(body: bytes, payload_type: str, *, key: str | None = None) -> tu
     Raises `BadSignature` if the signature does not hold, is of another type, or is not by `key` where that is given;
     `Malformed` if the body is no signed message at all.
     """
+    _, signer, members = open_one_of(body, (payload_type,), key=key)
+    return signer, members
+
+
+def open_one_of(
+    body: bytes, payload_types: Collection[str], *, key: str | None = None
+) -> tuple[str, str, list[bytes]]:
+    """Like `open_signed`, where messages of several types come by the same way: type, key (hex) and members."""
     lines = split_lines(body)
     envelope, members = decode(lines[0], _ENVELOPE), lines[1:]
     if not members:
         raise Malformed("", "a signed message has at least one member after its envelope")
-    if envelope.payload_type != payload_type:
-        raise BadSignature(f"signed as {envelope.payload_type!r}, not as {payload_type!r}")
+    if envelope.payload_type not in payload_types:
+        raise BadSignature(f"signed as {envelope.payload_type!r}, not as {' or '.join(payload_types)}")
     if key is not None and envelope.keyid != key:
         raise BadSignature(f"signed by {envelope.keyid[:16]}…, not by {key[:16]}…")
     verify_root(envelope, merkle.root(members))
-    return envelope.keyid, members
+    return envelope.payload_type, envelope.keyid, members

@@ -1,4 +1,4 @@
-"""What a node says of itself, and what the coordinator tells it. Hello and telemetry travel signed."""
+"""What a node says of itself, and what the coordinator tells it. Hello, telemetry and goodbye travel signed."""
 
 from typing import Annotated, Literal
 
@@ -75,7 +75,10 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind", omit_defaults=True):
-    """A node leaves in order: attempts in `handed_back` (`<task>#<attempt>`) were not begun and may run elsewhere."""
+    """A node leaves in order: attempts in `handed_back` (`<task>#<attempt>`) were not begun and may run elsewhere.
+
+    Signed like telemetry, and on the same subject: anybody could send a node away otherwise.
+    """
 
     node: Token
     handed_back: tuple[str, ...] = ()
@@ -88,7 +91,7 @@ class Assign(Struct, frozen=True, kw_only=True, tag="assign", tag_field="kind"):
     task: str
     attempt: int
     lease_ms: int
-    spec: Raw
+    spec: Annotated[Raw, Meta(description="A TaskSpec, byte for byte as the client wrote it")]
 
 
 class CancelAttempt(Struct, frozen=True, kw_only=True, tag="cancel", tag_field="kind"):

@@ -1,0 +1,329 @@
+"""The AsyncAPI 3.0 document of a cluster: every subject, who sends on it, who receives, and which messages.
+
+The table `CHANNELS` is the one list of all subjects; the addresses come from `bus.subjects`, the messages from `bus.messages`, so
+neither can be spelt wrongly here. Schemas are referred to, not repeated: see `bus.schemas`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bus.messages import INLINE_LIMIT_BYTES
+from bus.signing import GOODBYE, HELLO, RESULTS, TELEMETRY, VERDICTS
+from bus.subjects import TOKEN_PATTERN, Subjects
+from bus.wire import MAX_LINES, MAX_MESSAGE_BYTES
+
+__all__ = ["CHANNELS", "Channel", "document"]
+
+_CONTENT_TYPE = "application/jsonl"
+_SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
+_ANY = Subjects("CLUSTER")
+
+_PARAMETERS = {
+    "cluster": "The cluster's name, `home` by default.",
+    "client": "The client's name: it owns its tasks, blobs and notices.",
+    "task": "The task's id, unique for its client.",
+    "node": "The node's id; it belongs to the first key that was enrolled under it.",
+    "owner": "The client or node that stored the blob.",
+    "digest": "SHA-256 of the blob, 64 hex digits.",
+    "chunk": "The chunk's number, from 0.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One subject. `log` names the stream that keeps it, `signed` the payload types of its signed batches.
+
+    With `replies` it is a question: the sender asks and the receiver answers.
+    """
+
+    name: str
+    address: str
+    says: str
+    sends: tuple[str, ...]
+    receives: tuple[str, ...]
+    messages: tuple[str, ...] = ()
+    replies: tuple[str, ...] = ()
+    log: str = ""
+    signed: tuple[str, ...] = ()
+
+
+def _question(service: str, endpoint: str, asks: str, question: str, answer: tuple[str, ...]) -> Channel:
+    return Channel(
+        name=f"{service}-{endpoint}",
+        address=_ANY.service(service, endpoint),
+        says=asks,
+        sends=("node",) if question == "Hello" else ("client",),
+        receives=(service,),
+        messages=(question,) if question else (),
+        replies=(*answer, "ErrorReply"),
+        signed=(HELLO,) if question == "Hello" else (),
+    )
+
+
+CHANNELS = (
+    Channel(
+        name="tasks-submit",
+        address=_ANY.submit("{client}"),
+        says="Tasks, one or many lines. As a request it is answered by the stream's PubAck: from then on the task is not lost.",
+        sends=("client",),
+        receives=("coordinator",),
+        messages=("TaskSpec",),
+        log="tasks",
+    ),
+    Channel(
+        name="tasks-cancel",
+        address=_ANY.cancel("{client}"),
+        says="A client withdraws tasks of its own.",
+        sends=("client",),
+        receives=("coordinator",),
+        messages=("CancelRequest",),
+        log="tasks",
+    ),
+    Channel(
+        name="assignments",
+        address=_ANY.assignments,
+        says="What was decided. One writer, fenced by the expected last sequence.",
+        sends=("coordinator",),
+        receives=("coordinator", "verifier"),
+        messages=("Leader", "Enrolled", "Assigned", "Abandoned", "Refused"),
+        log="assignments",
+    ),
+    Channel(
+        name="results",
+        address=_ANY.results("{node}"),
+        says="What a node claims, signed by it.",
+        sends=("node",),
+        receives=("verifier",),
+        messages=("Result",),
+        log="results",
+        signed=(RESULTS,),
+    ),
+    Channel(
+        name="verdicts",
+        address=_ANY.verdicts,
+        says="What is accepted: one verdict per task, ever. One writer, fenced by the expected last sequence.",
+        sends=("verifier",),
+        receives=("coordinator", "verifier", "client"),
+        messages=("Verdict", "Inconclusive", "Late"),
+        log="verdicts",
+        signed=(VERDICTS,),
+    ),
+    Channel(
+        name="blobs",
+        address=_ANY.blob("{owner}", "{digest}", "{chunk}"),
+        says="One chunk of a blob, at most 256 KiB of bare bytes; the header `Avcp-Chunks` says how many there are.",
+        sends=("client", "node"),
+        receives=("client", "node", "coordinator", "verifier"),
+        messages=("BlobChunk",),
+        log="blobs",
+    ),
+    Channel(
+        name="telemetry",
+        address=_ANY.telemetry("{node}"),
+        says="A node's heartbeat every 2 s, and its goodbye. The envelope's payload type says which.",
+        sends=("node",),
+        receives=("coordinator",),
+        messages=("Telemetry", "Goodbye"),
+        signed=(TELEMETRY, GOODBYE),
+    ),
+    Channel(
+        name="assign",
+        address=_ANY.assign("{node}"),
+        says="What the coordinator tells a node.",
+        sends=("coordinator",),
+        receives=("node",),
+        messages=("Assign", "CancelAttempt", "EnrolAgain", "Drain"),
+    ),
+    Channel(
+        name="done",
+        address=_ANY.done("{client}.{task}"),
+        says="The verdict of a task that was submitted alone.",
+        sends=("verifier",),
+        receives=("client",),
+        messages=("Verdict",),
+    ),
+    Channel(
+        name="done-batch",
+        address=_ANY.done("{client}"),
+        says="The verdicts of tasks that were submitted in messages of many lines, in lines.",
+        sends=("verifier",),
+        receives=("client",),
+        messages=("Verdict",),
+    ),
+    Channel(
+        name="progress",
+        address=_ANY.progress("{client}.{task}"),
+        says="What happens before the verdict to a task that was submitted alone.",
+        sends=("coordinator",),
+        receives=("client",),
+        messages=("Progress",),
+    ),
+    Channel(
+        name="rejected",
+        address=_ANY.rejected("{client}"),
+        says="Why a submission is no task: the field and what is allowed there.",
+        sends=("coordinator",),
+        receives=("client",),
+        messages=("Refused",),
+    ),
+    _question("coordinator", "hello", "A node asks to be enrolled.", "Hello", ("HelloReply",)),
+    _question("coordinator", "nodes", "Which nodes are there? The question is `{}`.", "", ("NodesReply",)),
+    _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
+    _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
+    _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "", ("ServiceHealth",)),
+    _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
+    _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "", ("ReputationReply",)),
+    _question("verifier", "health", "How is the verifier? The question is `{}`.", "", ("ServiceHealth",)),
+)  # fmt: skip
+"""Every subject of a cluster."""
+
+_DESCRIPTION = f"""Subjects and messages of one Ambient VCP cluster, for clients in any language; docs/wire.md tells it as prose.
+
+A body is JSON Lines in UTF-8: one JSON document per line, one or many lines, with the same meaning. The payload schema is that of a line.
+A body holds at most {MAX_LINES} lines and {MAX_MESSAGE_BYTES} bytes; inputs and outputs over {INLINE_LIMIT_BYTES} bytes are blobs.
+Names of clusters, clients, tasks and nodes match {TOKEN_PATTERN}.
+In submissions unknown fields are refused by name; everywhere else they are ignored.
+A signed message begins with an Envelope line: DSSE over the RFC 6962 Merkle root of the lines that follow, by an Ed25519 key."""
+
+_SECURITY = """Who may connect, publish and subscribe is for the NATS server to say (users, NKEYs, JWTs, TLS). The subjects are cut
+so that permissions can follow them: a client publishes on `tasks.*.<client>`, `blobs.<client>.>` and `svc.>`, and subscribes to
+`done.<client>`, `done.<client>.>`, `progress.<client>.>` and `rejected.<client>`; a node publishes on `results.<node>`, `telemetry.<node>`,
+`blobs.<node>.>` and `svc.coordinator.hello`, and subscribes to `assign.<node>`. Results, telemetry, hellos, goodbyes and verdicts are signed besides."""
+
+
+def document(types: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
+    """The whole document; `types` are the messages that have a schema of their own."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Ambient VCP",
+            "version": "1.0.0",
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": _CONTENT_TYPE,
+        "servers": {
+            "local": {
+                "host": "127.0.0.1:4222",
+                "protocol": "nats",
+                "title": "What `ambient up` starts",
+                "description": " ".join(_SECURITY.split()),
+            }
+        },
+        "channels": {channel.name: _channel(channel) for channel in CHANNELS} | {"inbox": _inbox()},
+        "operations": dict(_operations()),
+        "components": {
+            "parameters": {name: {"description": text} for name, text in _PARAMETERS.items()},
+            "messages": {name: _message(kind) for name, kind in sorted(types.items())} | _FOREIGN,
+        },
+    }
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    address = channel.address.replace("CLUSTER", "{cluster}")
+    notes = [channel.says]
+    if channel.log:
+        notes.append(
+            f"Kept in the JetStream stream `{_ANY.stream(channel.log).replace('CLUSTER', '<cluster>')}`."
+        )
+    if channel.signed:
+        notes.append(
+            f"Signed: the first line is an Envelope of type {' or '.join(f'`{t}`' for t in channel.signed)}."
+        )
+    names = (*channel.messages, *(("Envelope",) if channel.signed else ()))
+    return {
+        "address": address,
+        "title": channel.says.split(".")[0].split(":")[0],
+        "description": " ".join(notes),
+        "parameters": {
+            name: {"$ref": f"#/components/parameters/{name}"} for name in _PARAMETERS if f"{{{name}}}" in address
+        },
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+    }  # fmt: skip
+
+
+def _operations() -> Iterable[tuple[str, dict[str, Any]]]:
+    """For each subject one operation per party, tagged with it: the document is the whole cluster's, not one program's."""
+    for channel in CHANNELS:
+        sent = (*channel.messages, *(("Envelope",) if channel.signed else ()))
+        replies = _replies(channel)
+        for action, parties in (("send", channel.sends), ("receive", channel.receives)):
+            for party in parties:
+                operation: dict[str, Any] = {
+                    "action": action,
+                    "title": f"{party} {action}s {channel.name}",
+                    "channel": {"$ref": f"#/channels/{channel.name}"},
+                    "messages": _of_channel(channel.name, sent),
+                    "tags": [{"name": party}],
+                }
+                # PubAck comes from the server, so it is no reply of the coordinator's.
+                if replies and (channel.replies or action == "send"):
+                    operation["reply"] = {
+                        "address": {
+                            "location": "$message.header#/reply",
+                            "description": "The reply subject of the request, as NATS carries it.",
+                        },
+                        "channel": {"$ref": "#/channels/inbox"},
+                        "messages": _of_channel("inbox", replies),
+                    }
+                yield f"{party}-{action}s-{channel.name}", operation
+
+
+def _replies(channel: Channel) -> tuple[str, ...]:
+    # A submission may be sent as a request; then the stream itself answers.
+    return ("PubAck",) if channel.name == "tasks-submit" else channel.replies
+
+
+def _inbox() -> dict[str, Any]:
+    names = sorted({name for channel in CHANNELS for name in _replies(channel)})
+    return {
+        "address": None,
+        "title": "The reply subject of a request",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+    }
+
+
+def _of_channel(channel: str, names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names]
+
+
+def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    name = kind.__name__
+    return {
+        "name": name,
+        "title": name,
+        "summary": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+        "contentType": _CONTENT_TYPE,
+        "payload": {"schemaFormat": _SCHEMA_FORMAT, "schema": {"$ref": f"./schemas/{name}.json"}},
+    }
+
+
+_FOREIGN: dict[str, dict[str, Any]] = {
+    "BlobChunk": {
+        "name": "BlobChunk",
+        "title": "BlobChunk",
+        "summary": "Bare bytes of a blob.",
+        "contentType": "application/octet-stream",
+        "headers": {
+            "type": "object",
+            "properties": {
+                "Avcp-Chunks": {"type": "string", "pattern": "^[1-9][0-9]{0,3}$"},
+                "Nats-Expected-Last-Subject-Sequence": {"const": "0"},
+            },
+            "required": ["Avcp-Chunks"],
+        },
+    },
+    "PubAck": {
+        "name": "PubAck",
+        "title": "PubAck",
+        "summary": "JetStream's own answer: the stream and the sequence under which the message is stored.",
+        "contentType": "application/json",
+        "payload": {
+            "type": "object",
+            "properties": {"stream": {"type": "string"}, "seq": {"type": "integer", "minimum": 1}},
+        },
+    },
+}
