@@ -1,0 +1,343 @@
+"""The verifier's core: a pure fold over ASSIGNMENTS, RESULTS and VERDICTS, and the judging of what was folded.
+
+Folding and judging are apart. `fold_*` take in facts, in any interleaving of the three logs, and decide nothing; `judge` decides all
+that the facts allow and is called by the leader only. So a standby is the same fold without the last call, a restart is a
+standby that takes over, and what is already in VERDICTS wins by being folded before `judge` is called.
+
+Guarantees: at most one verdict per task comes out of `judge`, ever, also across restarts if VERDICTS was folded to its end before;
+a node counts once per task; nothing that a node or client wrote makes a fold raise.
+
+Left to the shell: the order between RESULTS and ASSIGNMENTS (`verifier.merge`), making lines durable, telling anyone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from bus.errors import BadSignature, Malformed
+from bus.messages import (
+    Abandoned,
+    Assigned,
+    Decision,
+    Enrolled,
+    Inconclusive,
+    Late,
+    Result,
+    Verdict,
+    VerdictLine,
+)
+from bus.reputation import Reputation
+from bus.signing import VERDICTS, open_signed
+from bus.wire import decode, encode, split_lines
+from verifier import agreement, lines, policies
+from verifier.claims import Claims, Refusal, contradiction
+from verifier.tasks import Attempts, ClosedTask, OpenTask, OwingTask, Place, Vote, find_attempt
+
+__all__ = ["Core", "Emission"]
+
+_log = structlog.get_logger("verifier.core")
+_DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
+_LINE: msgspec.json.Decoder[VerdictLine] = msgspec.json.Decoder(VerdictLine)
+_NOWHERE = (0, 0)
+
+
+class Emission(NamedTuple):
+    """A line for VERDICTS. `together` says how the task was submitted, and so how its client is told."""
+
+    line: bytes
+    message: VerdictLine
+    together: bool
+
+
+class Core:
+    """Everything one verifier knows. `counters` counts ignored input by reason, for health and metrics."""
+
+    def __init__(self) -> None:
+        self.decided = 0
+        self.counters: Counter[str] = Counter()
+        self.reputation = Reputation()
+        self._owners: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._open: dict[str, OpenTask] = {}
+        self._closed: dict[str, bytes] = {}
+        self._owing: dict[str, OwingTask] = {}
+        self._late: dict[tuple[str, str], Late] = {}
+        self._dirty: dict[str, None] = {}
+
+    def __repr__(self) -> str:
+        """How much is known."""
+        return f"Core(decided={self.decided}, open={len(self._open)}, closed={len(self._closed)}, owing={len(self._owing)})"
+
+    @property
+    def open_tasks(self) -> int:
+        """Tasks without a verdict."""
+        return len(self._open)
+
+    @property
+    def nodes(self) -> int:
+        """Enrolled nodes."""
+        return len(self._owners)
+
+    def place(self, name: str) -> Place | None:
+        """Where in VERDICTS (sequence, line) the task's verdict is; None until it is durable."""
+        packed = self._closed.get(name)
+        place = ClosedTask.place(packed) if packed is not None else _NOWHERE
+        return place if place != _NOWHERE else None
+
+    # -- ASSIGNMENTS -----------------------------------------------------------------------------------
+
+    def fold_decisions(self, sequence: int, body: bytes) -> None:
+        """Take in one entry of ASSIGNMENTS."""
+        for line in _split(body):
+            try:
+                decision = decode(line, _DECISION)
+            except Malformed as error:
+                self._ignore("malformed decision", sequence=sequence, detail=str(error))
+                continue
+            if type(decision) is Assigned:
+                self._assigned(sequence, decision)
+            elif type(decision) is Enrolled:
+                # The first key to claim a node id owns it, for ever: a later claim is a take-over attempt.
+                self._owners.setdefault(decision.node, decision.key)
+            elif type(decision) is Abandoned and decision.task not in self._closed:
+                self._task(decision.task).abandoned = decision
+                self._dirty[decision.task] = None
+        self.decided = sequence
+
+    def _assigned(self, sequence: int, assigned: Assigned) -> None:
+        name = assigned.task
+        packed = self._closed.get(name)
+        if packed is not None:
+            self._owe(name, packed, ((sequence, assigned),))
+            return
+        task = self._task(name)
+        if task.attempts:
+            first = task.attempts[0][1]
+            same = (first.spec, first.module, first.input) == (assigned.spec, assigned.module, assigned.input)
+            if not same or find_attempt(task.attempts, assigned.attempt) is not None:
+                self._ignore("contradicting decision", sequence=sequence, task=name)
+                return
+        task.attempts += ((sequence, assigned),)
+        if task.votes or task.faults:
+            self._dirty[name] = None
+
+    def _task(self, name: str) -> OpenTask:
+        task = self._open.get(name)
+        if task is None:
+            task = self._open[name] = OpenTask()
+        return task
+
+    # -- RESULTS ---------------------------------------------------------------------------------------
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count an entry of RESULTS that could not be opened."""
+        self._ignore(refusal.reason, sequence=refusal.sequence, detail=refusal.detail)
+
+    def refuse_future(self, count: int) -> None:
+        """Count answers to decisions that the log does not hold."""
+        self.counters["future decision"] += count
+
+    def fold_claims(self, claims: Claims) -> None:
+        """Take in one opened entry of RESULTS; ASSIGNMENTS must be folded up to its horizon."""
+        if claims.malformed:
+            self.counters["malformed"] += claims.malformed
+        owner = self._owners.get(claims.node)
+        if owner != claims.key:
+            reason = "unknown node" if owner is None else "wrong key"
+            self.counters[reason] += len(claims.members)
+            _log.debug("claims ignored", reason=reason, sequence=claims.sequence, node=claims.node)
+            return
+        for line, result in claims.members:
+            reason = self._claim(claims.node, result, (claims.sequence, line))
+            if reason:
+                self._ignore(reason, sequence=claims.sequence, line=line, task=result.task, node=claims.node)
+
+    def _claim(self, node: str, result: Result, place: Place) -> str:
+        """Count one result, or say why not."""
+        if result.node != node:
+            return "wrong node"
+        if result.decision > self.decided:
+            return "future decision"
+        name = result.task
+        task = self._open.get(name)
+        if task is None:
+            return self._claim_late(node, result, place)
+        reason = _unfit(task.attempts, node, result)
+        if reason:
+            return reason
+        if task.heard(node, result.attempt):
+            return "duplicate"
+        if result.status == "fault":
+            task.faults += ((node, result.attempt),)
+        else:
+            key = agreement.of_result(result)
+            vote = Vote(key, place, result.attempt, result.energy_j, result.energy_method)
+            task.vote(node, vote, result)
+        self._dirty[name] = None
+        return ""
+
+    def _claim_late(self, node: str, result: Result, place: Place) -> str:
+        owing = self._owing.get(result.task)
+        if owing is None or node not in owing.nodes:
+            return "settled" if result.task in self._closed else "not assigned"
+        reason = _unfit(owing.attempts, node, result)
+        if reason:
+            return reason
+        self._settle(result.task, node)
+        if result.status != "fault":  # a fault is neither honest nor false: there is nothing to agree with
+            self._add_late(result.task, node, agreement.of_result(result), place)
+        return ""
+
+    # -- VERDICTS --------------------------------------------------------------------------------------
+
+    def fold_verdicts(self, sequence: int, body: bytes) -> None:
+        """Take in one entry of VERDICTS that was written before or by another verifier.
+
+        Any key may have signed it: who may write to this log is the bus' permission, and verifiers have keys of their own.
+        """
+        try:
+            _, members = open_signed(body, VERDICTS)
+        except (BadSignature, Malformed) as error:
+            self._ignore("foreign verdicts", sequence=sequence, detail=str(error))
+            return
+        for at, line in enumerate(members):
+            try:
+                message = decode(line, _LINE)
+            except Malformed as error:
+                self._ignore("foreign verdicts", sequence=sequence, detail=str(error))
+                continue
+            self._fold_line(message, (sequence, at))
+
+    def _fold_line(self, message: VerdictLine, place: Place) -> None:
+        if type(message) is Verdict:
+            if message.task in self._closed:
+                self._ignore("second verdict", sequence=place[0], task=message.task)
+                return
+            task = self._open.pop(message.task, None) or OpenTask()
+            counted = (*message.agree, *message.dissent)
+            self._close(message.task, task, agreement.of_verdict(message), place, counted)
+        elif type(message) is Inconclusive:
+            if message.task not in self._closed:
+                task = self._task(message.task)
+                task.asked_after = max(task.asked_after, message.after)
+                task.named += message.faulted
+        elif type(message) is Late:
+            self._late.pop((message.task, message.node), None)
+            self._settle(message.task, message.node)
+        self.reputation.fold(message)
+
+    def placed(self, sequence: int, emissions: Iterable[Emission]) -> None:
+        """The lines of `emissions` are durable, together at `sequence`."""
+        for at, (_, message, _) in enumerate(emissions):
+            if type(message) is Verdict:
+                self._closed[message.task] = ClosedTask.placed(self._closed[message.task], (sequence, at))
+            self.reputation.fold(message)
+
+    # -- judging ---------------------------------------------------------------------------------------
+
+    def judge(self) -> list[Emission]:
+        """Decide all that can be decided; the lines to write, in order. Each is given out once."""
+        if not self._dirty and not self._late:
+            return []
+        emissions: list[Emission] = []
+        dirty, self._dirty = self._dirty, {}
+        for name in dirty:
+            task = self._open.get(name)
+            if task is not None:
+                emissions.extend(self._judge(name, task))
+        emissions.extend(Emission(encode(late), late, together=False) for late in self._late.values())
+        self._late.clear()
+        return emissions
+
+    def _judge(self, name: str, task: OpenTask) -> Iterable[Emission]:
+        outcome: policies.Decision = policies.Wait()
+        # Answers may only be weighed once it is known what was asked.
+        if task.attempts and (task.votes or task.faults):
+            outcome = policies.policy_for(task.attempts[0][1].verify).decide(task.standing())
+        if isinstance(outcome, policies.Accept):
+            verdict = lines.accepted(name, task, outcome)
+            self._close(name, task, task.votes[outcome.agreeing[0]].key, _NOWHERE, tuple(task.votes))
+            return (Emission(encode(verdict), verdict, task.attempts[0][1].together),)
+        if task.abandoned is not None:
+            verdict = lines.given_up(task, task.abandoned)
+            self._close(name, task, agreement.NOTHING, _NOWHERE, ())
+            return (Emission(encode(verdict), verdict, task.abandoned.together),)
+        if isinstance(outcome, policies.Inconclusive) and not task.need_is_open:
+            need = lines.undecided(name, task, outcome)
+            task.asked_after = need.after
+            task.named += need.faulted
+            return (Emission(encode(need), need, together=False),)
+        return ()
+
+    # -- closed tasks ----------------------------------------------------------------------------------
+
+    def _close(self, name: str, task: OpenTask, key: bytes, place: Place, counted: tuple[str, ...]) -> None:
+        self._open.pop(name, None)
+        self._dirty.pop(name, None)
+        self._closed[name] = ClosedTask.pack(place, key, [self._number(node) for node in counted])
+        if key == agreement.NOTHING:
+            return  # there is no answer that a late one could agree with
+        self._owe(name, self._closed[name], task.attempts)
+        for node, vote in task.votes.items():
+            if node not in counted:
+                self._settle(name, node)
+                self._add_late(name, node, vote.key, vote.place)
+        for node in task.faulted:
+            if node not in counted:
+                self._settle(name, node)
+
+    def _owe(self, name: str, packed: bytes, attempts: Attempts) -> None:
+        """Remember the assigned nodes that were not heard yet: their answers are late, but count."""
+        if ClosedTask.key(packed) == agreement.NOTHING:
+            return
+        heard = ClosedTask.heard(packed)
+        nodes = [n for _, a in attempts for n in a.nodes if self._number(n) not in heard]
+        if not nodes:
+            return
+        owing = self._owing.get(name)
+        if owing is None:
+            self._owing[name] = OwingTask(attempts, nodes)
+        else:
+            owing.attempts += attempts
+            owing.nodes.update(nodes)
+
+    def _settle(self, name: str, node: str) -> None:
+        """Nothing more is expected of this node for this closed task."""
+        packed = self._closed.get(name)
+        number = self._number(node)
+        if packed is not None and number not in ClosedTask.heard(packed):
+            self._closed[name] = ClosedTask.hear(packed, number)
+        owing = self._owing.get(name)
+        if owing is not None:
+            owing.nodes.discard(node)
+            if not owing.nodes:
+                del self._owing[name]
+
+    def _add_late(self, name: str, node: str, key: bytes, place: Place) -> None:
+        agrees = key == ClosedTask.key(self._closed[name])
+        self._late[name, node] = Late(task=name, node=node, agrees=agrees, evidence=place)
+
+    def _number(self, node: str) -> int:
+        return self._numbers.setdefault(node, len(self._numbers))
+
+    def _ignore(self, reason: str, **facts: object) -> None:
+        self.counters[reason] += 1
+        _log.debug("ignored", reason=reason, **facts)
+
+
+def _unfit(attempts: Attempts, node: str, result: Result) -> str:
+    """Why a result cannot count for a task with these attempts; empty if it can."""
+    found = find_attempt(attempts, result.attempt)
+    if found is None or node not in found[1].nodes:
+        return "not assigned"
+    return contradiction(result, *found)
+
+
+def _split(body: bytes) -> list[bytes]:
+    try:
+        return split_lines(body)
+    except Malformed:
+        return []

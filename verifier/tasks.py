@@ -1,0 +1,161 @@
+"""What the verifier remembers of tasks: all that is needed of open ones, a few bytes of closed ones.
+
+Guarantees that what an `OpenTask` says depends only on what was folded into it, not on the order in which the three logs were
+interleaved. A closed task is one `bytes` object: place in VERDICTS, agreement key, and the numbers of the nodes heard.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from bus.messages import Abandoned, Assigned, Result
+from verifier.agreement import KEY_BYTES
+from verifier.policies import Standing
+
+__all__ = ["ClosedTask", "OpenTask", "OwingTask", "Vote"]
+
+type Place = tuple[int, int]
+type Attempts = tuple[tuple[int, Assigned], ...]
+
+
+class Vote(Struct, frozen=True, gc=False):
+    """What one node said: the agreement key, where in RESULTS, and what it cost. `attempt` is the one it answered."""
+
+    key: bytes
+    place: Place
+    attempt: int
+    energy_j: float
+    energy_method: str
+
+
+def find_attempt(attempts: Attempts, attempt: int) -> tuple[int, Assigned] | None:
+    """The decision's sequence and the assignment of that attempt."""
+    for found in attempts:
+        if found[1].attempt == attempt:
+            return found
+    return None
+
+
+class OpenTask:
+    """A task without a verdict. `attempts` are (sequence in ASSIGNMENTS, line), `samples` one result per agreement key."""
+
+    __slots__ = ("abandoned", "asked_after", "attempts", "faults", "named", "samples", "votes")
+
+    def __init__(self) -> None:
+        self.attempts: Attempts = ()
+        self.votes: dict[str, Vote] = {}
+        self.faults: tuple[tuple[str, int], ...] = ()
+        self.samples: dict[bytes, Result] = {}
+        self.named: tuple[str, ...] = ()
+        self.asked_after = 0
+        self.abandoned: Abandoned | None = None
+
+    def __repr__(self) -> str:
+        """Who said what."""
+        said = ", ".join(f"{node}={vote.key.hex()[:6]}" for node, vote in self.votes.items())
+        return f"OpenTask(attempts={len(self.attempts)}, votes=[{said}], faults={self.faults})"
+
+    @property
+    def highest(self) -> int:
+        """The highest attempt that is known."""
+        return max((assigned.attempt for _, assigned in self.attempts), default=0)
+
+    @property
+    def faulted(self) -> tuple[str, ...]:
+        """The nodes that failed of themselves, each once."""
+        return tuple(dict.fromkeys(node for node, _ in self.faults))
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The faulted nodes that no line of VERDICTS has named yet for this task."""
+        return tuple(node for node in self.faulted if node not in self.named)
+
+    @property
+    def need_is_open(self) -> bool:
+        """Whether more results were asked for and no later attempt has answered that.
+
+        An attempt that only makes lost nodes good answers nothing.
+        """
+        return self.asked_after > 0 and not any(
+            a.attempt > self.asked_after and len(a.nodes) > len(a.replaces) for _, a in self.attempts
+        )
+
+    def heard(self, node: str, attempt: int) -> bool:
+        """Whether an answer by `node` to `attempt` changes nothing any more.
+
+        A node votes once per task. A fault is no vote: a node that failed of itself may vote in a later attempt.
+        """
+        return node in self.votes or (node, attempt) in self.faults
+
+    def vote(self, node: str, vote: Vote, result: Result) -> None:
+        """Count a vote; the first result of each answer is kept as its sample."""
+        self.votes[node] = vote
+        self.samples.setdefault(vote.key, result)
+
+    def standing(self) -> Standing:
+        """What a policy judges by."""
+        votes = {node: vote.key for node, vote in self.votes.items()}
+        return Standing(votes, self.faulted, len(self.outstanding()) if self.attempts else 0)
+
+    def outstanding(self) -> set[str]:
+        """The nodes whose vote may still come: assigned, not heard, and not given up since."""
+        if len(self.attempts) == 1 and not self.faults:
+            return {node for node in self.attempts[0][1].nodes if node not in self.votes}
+        return {
+            node
+            for _, a in self.attempts
+            for node in a.nodes
+            if not self.heard(node, a.attempt) and not self._replaced(node, a.attempt)
+        }
+
+    def _replaced(self, node: str, attempt: int) -> bool:
+        return any(a.attempt > attempt and node in a.replaces for _, a in self.attempts)
+
+
+class OwingTask:
+    """A task with a verdict, from some of whose assigned `nodes` an answer may still come."""
+
+    __slots__ = ("attempts", "nodes")
+
+    def __init__(self, attempts: Attempts, nodes: Iterable[str]) -> None:
+        self.attempts = attempts
+        self.nodes = set(nodes)
+
+
+class ClosedTask:
+    """The packed form of a task with a verdict; a namespace of functions, as the form itself is plain `bytes`."""
+
+    _HEAD = struct.Struct(f"=QI{KEY_BYTES}s")
+    _PLACE = struct.Struct("=QI")
+
+    @classmethod
+    def pack(cls, place: Place, key: bytes, heard: Sequence[int]) -> bytes:
+        """Pack; `heard` are numbers of nodes, `place` is (0, 0) until the verdict is durable."""
+        return cls._HEAD.pack(*place, key) + struct.pack(f"={len(heard)}I", *heard)
+
+    @classmethod
+    def place(cls, packed: bytes) -> Place:
+        """The verdict's sequence and line in VERDICTS."""
+        sequence, line = cls._PLACE.unpack_from(packed)
+        return sequence, line
+
+    @classmethod
+    def placed(cls, packed: bytes, place: Place) -> bytes:
+        """The same with its place filled in."""
+        return cls._PLACE.pack(*place) + packed[cls._PLACE.size :]
+
+    @classmethod
+    def key(cls, packed: bytes) -> bytes:
+        """The agreement key of the accepted answer."""
+        return packed[cls._PLACE.size : cls._HEAD.size]
+
+    @classmethod
+    def heard(cls, packed: bytes) -> tuple[int, ...]:
+        """The numbers of the nodes whose answers are counted."""
+        return struct.unpack(f"={(len(packed) - cls._HEAD.size) // 4}I", packed[cls._HEAD.size :])
+
+    @classmethod
+    def hear(cls, packed: bytes, number: int) -> bytes:
+        """The same with one more node heard."""
+        return packed + struct.pack("=I", number)

@@ -1,0 +1,233 @@
+"""One term of a verifier: it follows the logs as a standby, takes the lease, leads, and ends when somebody else writes.
+
+Guarantees that nobody is told of a verdict before it is durable, and that whatever ends a term, nothing of its memory is used
+again: the next term folds the logs anew. Decisions are `verifier.core`'s; this is only the order of reading and writing.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from bus.connection import Bus
+from bus.errors import BusError
+from bus.lease import Lease
+from bus.messages import ServiceHealth, VerdictRequest
+from bus.reader import Entry, LogReader
+from bus.service import ServiceDesk
+from bus.signing import VERDICTS, Identity
+from bus.streams import last_sequence
+from bus.writer import FencedWriter
+from verifier import reputation
+from verifier.archive import Archive
+from verifier.claims import Claims, Refusal, open_claims
+from verifier.core import Core, Emission
+from verifier.merge import Merge
+from verifier.notices import Notices
+from verifier.settings import VerifierSettings
+
+__all__ = ["Term"]
+
+_log = structlog.get_logger("verifier")
+
+SERVICE = "verifier"
+_HELD_MAX = 256
+"""Entries of RESULTS that wait for their decisions before no more are read."""
+_BACKLOG_MAX = 8192
+"""Lines that wait to be written before no more results are read."""
+_GRACE_S = 0.05
+"""How long ASSIGNMENTS may lag behind a result before the server is asked where the log really ends."""
+
+
+class Term:
+    """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
+
+    def __init__(self, bus: Bus, identity: Identity, settings: VerifierSettings) -> None:
+        self.core = Core()
+        self.leading = False
+        self._bus = bus
+        self._identity = identity
+        self._settings = settings
+        self._merge = Merge()
+        self._held = asyncio.Event()
+        self._paused = False
+        self._written = 0
+        self._decisions = LogReader(bus, "assignments", self._on_decisions)
+        self._results = LogReader(bus, "results", self._on_results)
+        self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
+        self._lease = Lease(bus, SERVICE, settings.name)
+        self._archive = Archive(bus, self.core.place, kept_bytes=settings.kept_bytes)
+        self._notices = Notices(bus)
+        self._writer: FencedWriter[Emission] | None = None
+        self._desk: ServiceDesk | None = None
+
+    def __repr__(self) -> str:
+        """Whether it leads, and what it knows."""
+        return f"Term({self._settings.name}, leading={self.leading}, {self.core!r}, {self._merge!r})"
+
+    async def serve(self) -> None:
+        """Follow the logs, then lead until the lease is lost (returns) or another writes VERDICTS (raises `Fenced`)."""
+        await self._beside(self._catch_up())
+        _log.info("following", name=self._settings.name, folded=self.health().folded)
+        followed = (self._verdicts, self._decisions, self._results)
+        await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        await self._beside(self._take_over())
+        assert self._writer is not None  # noqa: S101 -- taken over
+        _log.info("leading", name=self._settings.name, folded=self.health().folded, open=self.core.open_tasks)
+        await self._beside(
+            self._lease.lost.wait(),
+            self._notices.run(),
+            self._writer.ended(),
+            self._decisions.ended(),
+            self._results.ended(),
+        )
+        _log.warning("standing by: the lease was lost", name=self._settings.name)
+
+    async def close(self) -> None:
+        """End everything that the term began and give the lease up."""
+        self.leading = False
+        if self._desk is not None and self._bus.is_connected:
+            await self._desk.close()
+        for reader in (self._results, self._decisions, self._verdicts):
+            await reader.stop()
+        if self._writer is not None:
+            await self._writer.stop()
+        if self._bus.is_connected:
+            await self._notices.flush()
+        await self._lease.release()
+
+    def health(self) -> ServiceHealth:
+        """Who this is and how far it has folded each log."""
+        return ServiceHealth(
+            service=SERVICE,
+            name=self._settings.name,
+            leading=self.leading,
+            folded={
+                "assignments": self.core.decided,
+                "results": self._results.position,
+                "verdicts": max(self._written, self._verdicts.position),
+            },
+            nodes=self.core.nodes,
+            open=self.core.open_tasks,
+            waiting=len(self._merge),
+        )
+
+    async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
+        """Do `work` until the first of it is done, while the merge runs; whatever fails first is raised."""
+        tasks = [asyncio.create_task(one) for one in (*work, self._ask_for_the_end())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        # VERDICTS first, RESULTS last: then most tasks are known to be closed before anything is kept about them.
+        for log, reader in (
+            ("verdicts", self._verdicts),
+            ("assignments", self._decisions),
+            ("results", self._results),
+        ):
+            reader.start()
+            await reader.reached(await last_sequence(self._bus, log))
+
+    async def _take_over(self) -> None:
+        """Fold what was written until now, and only then begin to judge."""
+        # What came in before the take-over is weighed as a whole: an answer in RESULTS beats a later abandonment.
+        await self._decisions.reached(await last_sequence(self._bus, "assignments"))
+        await self._results.reached(await last_sequence(self._bus, "results"))
+        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
+        await self._verdicts.stop()
+        self._written = self._verdicts.position
+        self._writer = FencedWriter(
+            self._bus,
+            self._bus.subjects.stream("verdicts"),
+            self._bus.subjects.verdicts,
+            last=self._written,
+            on_durable=self._on_durable,
+            seal=lambda members: self._identity.seal(VERDICTS, members),
+        )
+        self._writer.start()
+        self.leading = True
+        self._judge()
+        self._desk = await ServiceDesk.open(self._bus, SERVICE, "1.0.0", "Judges results and keeps verdicts.")
+        await self._desk.answer("verdict", VerdictRequest, lambda asked: self._archive.answer(asked.tasks))
+        await self._desk.answer("reputation", bytes, lambda _: reputation.answer(self.core.reputation))
+        await self._desk.answer("health", bytes, lambda _: self.health())
+
+    def _on_decisions(self, entry: Entry) -> None:
+        self.core.fold_decisions(entry.sequence, entry.body)
+        self._fold(self._merge.advance(self.core.decided))
+
+    def _on_results(self, entry: Entry) -> None:
+        opened = open_claims(entry)
+        if isinstance(opened, Refusal):
+            self.core.refuse(opened)
+            return
+        self._fold(self._merge.offer(opened, self.core.decided))
+        if self._merge:
+            self._held.set()
+        self._pace()
+
+    def _on_verdicts(self, entry: Entry) -> None:
+        self.core.fold_verdicts(entry.sequence, entry.body)
+
+    def _fold(self, ready: list[Claims]) -> None:
+        for claims in ready:
+            self.core.fold_claims(claims)
+        if self.leading:
+            self._judge()
+        if self._paused:
+            self._pace()
+
+    def _judge(self) -> None:
+        assert self._writer is not None  # noqa: S101 -- leading means that there is one
+        try:
+            for emission in self.core.judge():
+                self._writer.append(emission.line, emission)
+        except BusError as error:
+            # The writer has ended, which ends the term: what was judged is judged again by whoever leads next.
+            self.leading = False
+            _log.debug("judged in vain", reason=str(error))
+
+    def _pace(self) -> None:
+        backlog = self._writer.backlog if self._writer is not None else 0
+        busy = len(self._merge) > _HELD_MAX or backlog > _BACKLOG_MAX
+        calm = len(self._merge) <= _HELD_MAX // 2 and backlog <= _BACKLOG_MAX // 2
+        if busy and not self._paused:
+            self._paused = True
+            self._results.pause()
+        elif calm and self._paused:
+            self._paused = False
+            self._results.resume()
+
+    def _on_durable(self, sequence: int, emissions: list[Emission]) -> None:
+        self._written = sequence
+        self.core.placed(sequence, emissions)
+        self._archive.keep(emissions)
+        self._notices.send(emissions)
+        if self._paused:
+            self._pace()
+
+    async def _ask_for_the_end(self) -> None:
+        """Where results wait longer than ASSIGNMENTS can lag, find out whether what they answer exists at all."""
+        end = 0
+        while True:
+            await self._held.wait()
+            self._held.clear()
+            while self._merge:
+                await asyncio.sleep(_GRACE_S)
+                if self._merge.horizon <= end or not self._merge:
+                    continue
+                newest = self._merge.newest
+                try:
+                    end = await last_sequence(self._bus, "assignments")
+                except BusError as error:
+                    _log.debug("asking the log", reason=str(error))
+                    continue
+                self.core.refuse_future(self._merge.cut(end, newest))
+                self._fold(self._merge.advance(self.core.decided))
