@@ -1,0 +1,109 @@
+"""The command's root: registers the commands, maps errors to exit codes, runs the event loop."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import structlog
+from cyclopts import App, CycloptsError
+
+from ambient.cli import cluster, inspection, nodes, processes, tasks
+from ambient.cli.exits import Exit
+from ambient.cli.output import err
+from ambient.errors import (
+    AmbientError,
+    BusUnavailable,
+    OutputUnavailable,
+    StillOpen,
+    TaskNotVerified,
+    TaskRejected,
+)
+from bus.errors import BusError, Malformed
+
+__all__ = ["app", "main"]
+
+
+def _version() -> str:
+    try:
+        return version("ambient-vcp")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+app = App(
+    name="ambient",
+    help="Run WebAssembly on machines that are not yours, and get results that are verified.",
+    version=_version,
+    result_action="return_value",
+    help_epilogue="Exit codes: "
+    + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit),
+)
+app.register_install_completion_command()
+
+for commands in (tasks.commands, nodes.commands, inspection.commands, cluster.commands, processes.commands):
+    for command in commands:
+        app.command(command, name=command.__name__.rstrip("_"))
+
+
+def main() -> None:
+    """Parse the command line, run it and exit with a code of `Exit`."""
+    _quiet_logs()
+    try:
+        answer = app(exit_on_error=False)
+        code = _run(answer) if asyncio.iscoroutine(answer) else answer
+    except CycloptsError:
+        code = Exit.USAGE  # cyclopts has printed what is wrong
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 0  # the reader of our output (head, less) has seen enough
+    except Exception as error:  # noqa: BLE001 -- the outermost edge: every known error becomes a sentence and a code
+        code = _explain(error)
+    sys.exit(int(code or 0))
+
+
+def _run(command: Coroutine[Any, Any, Any]) -> Any:
+    """Run on uvloop where it is installed: it halves what a message costs."""
+    try:
+        import uvloop  # noqa: PLC0415 -- optional
+    except ImportError:
+        return asyncio.run(command)
+    return uvloop.run(command)
+
+
+def _explain(error: Exception) -> Exit:
+    code = _exit_code(error)
+    if code is Exit.INTERNAL:
+        structlog.get_logger("ambient").exception("a fault of ours: please report it")
+    err.print(f"[bold red]error:[/] {_escaped(str(error) or type(error).__name__)}")
+    return code
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _exit_code(error: Exception) -> Exit:
+    known: tuple[tuple[type[Exception], Exit], ...] = (
+        (TaskNotVerified, Exit.NOT_VERIFIED),
+        (TaskRejected, Exit.REFUSED),
+        (StillOpen, Exit.TIMEOUT),
+        (BusUnavailable, Exit.UNAVAILABLE),
+        (OutputUnavailable, Exit.UNAVAILABLE),
+        (Malformed, Exit.USAGE),
+        (BusError, Exit.UNAVAILABLE),
+        (AmbientError, Exit.USAGE),
+        (OSError, Exit.USAGE),
+    )
+    return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)
+
+
+def _quiet_logs() -> None:
+    """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,80 @@
+"""`up` and `demo`: a whole cluster on this machine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ambient.cli.exits import Exit
+from ambient.cli.options import Connection
+from ambient.cli.output import err, print_json
+from ambient.cli.signals import stop_signals
+from ambient.extras import needs
+from ambient.settings import default_data, read_cluster_file
+
+__all__ = ["commands"]
+
+
+async def up(
+    *,
+    nodes: Annotated[int, Parameter(help="How many nodes.")] = 3,
+    data: Annotated[
+        Path | None, Parameter(help="Folder of the cluster; it holds cluster.json and the logs.")
+    ] = None,
+    port: Annotated[int, Parameter(help="NATS port on loopback; 0 picks a free one.")] = 4222,
+    strategy: Annotated[
+        Literal["weighted", "round-robin", "least-loaded", "latency-aware"],
+        Parameter(help="How nodes are chosen."),
+    ] = "weighted",
+    coordinators: Annotated[int, Parameter(help="How many coordinators; one leads.")] = 1,
+    verifiers: Annotated[int, Parameter(help="How many verifiers; one leads.")] = 1,
+    slots: Annotated[int | None, Parameter(help="Guests at a time on each node. Default: the cores.")] = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Start a local cluster and keep it running: what dies is started again; ctrl-C drains and stops it."""
+    with needs("all"):
+        from ambient.cluster import ClusterPlan, Supervisor  # noqa: PLC0415 -- an extra
+
+    name = connection.settings.cluster
+    plan = ClusterPlan(
+        data=data or default_data(name),
+        cluster=name,
+        nodes=nodes,
+        coordinators=coordinators,
+        verifiers=verifiers,
+        port=port,
+        strategy=strategy,
+        slots=slots,
+    )
+    stop = stop_signals()
+    async with Supervisor(
+        plan, on_event=lambda process, what: err.print(f"[dim]{process}[/] {what}")
+    ) as cluster:
+        if connection.json:
+            print_json(read_cluster_file(plan.data))
+        err.print(
+            f"[bold green]up[/]: {nodes} nodes, cluster [bold]{name}[/], NATS at [bold]{cluster.nats}[/]"
+        )
+        err.print(f"  export NATS_URL={cluster.nats} AMBIENT_CLUSTER={name}")
+        err.print(f"  data, logs and cluster.json in {plan.data}; ctrl-C drains and stops")
+        await stop.wait()
+        err.print("draining …")
+    return Exit.OK
+
+
+async def demo(
+    *,
+    tasks: Annotated[int, Parameter(help="Size of the burst.")] = 5000,
+    nodes: Annotated[int, Parameter(help="How many honest nodes.")] = 3,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Show everything with real parts: guests, failures, a liar outvoted, a burst, and kills under load.
+
+    It ends by itself, exits 0 only if all of it was true, and leaves no process or file behind.
+    """
+    with needs("all"):
+        from ambient.demo import run_demo  # noqa: PLC0415 -- an extra
+    return Exit.OK if await run_demo(tasks=tasks, nodes=nodes, as_json=connection.json) else Exit.NOT_VERIFIED
+
+
+commands = (up, demo)

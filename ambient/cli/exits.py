@@ -1,0 +1,24 @@
+"""What the exit code of `ambient` means, so that scripts can tell who is at fault."""
+
+from enum import IntEnum
+
+__all__ = ["Exit"]
+
+
+class Exit(IntEnum):
+    """0 is success; everything else says whose turn it is."""
+
+    OK = 0
+    """Done; for `run` and `result`: the verdict is `verified`."""
+    NOT_VERIFIED = 1
+    """The task ended otherwise: the guest failed, or it was cancelled or expired; for `check` and `doctor`: not fit."""
+    USAGE = 2
+    """The command line or a file given to it is not right."""
+    REFUSED = 3
+    """The cluster refused the task: field and limit are named."""
+    UNAVAILABLE = 4
+    """No server, no coordinator or no verifier answers, or a log is full."""
+    TIMEOUT = 5
+    """`--timeout` ran out; the task goes on, `ambient result` will find it."""
+    INTERNAL = 70
+    """A fault of ours: please report it with the log."""

@@ -1,0 +1,84 @@
+"""`check`, `health`, `doctor`: is this module fit, is the cluster well, and if not, what is the cure."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ambient.cli.exits import Exit
+from ambient.cli.options import Connection
+from ambient.cli.output import err, out, print_json, table
+from ambient.cli.tasks import open_client
+from ambient.doctor import examine
+from ambient.extras import needs
+
+__all__ = ["commands"]
+
+
+async def check(
+    module: Annotated[Path, Parameter(help="A .wasm or .wat file.")],
+    *args: Annotated[str, Parameter(allow_leading_hyphen=True, help="Arguments for the trial runs.")],
+    entry: Annotated[
+        str | None, Parameter(help="Exported function; a command's `_start` if not given.")
+    ] = None,
+    input_: Annotated[
+        Path | None, Parameter(name="--input", help="File that becomes the guest's stdin.")
+    ] = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Say what a module imports and uses, whether it runs twice the same, and what it costs. Needs no cluster."""
+    with needs("node"):
+        from sandbox.report import check as check_module  # noqa: PLC0415 -- an extra
+
+    stdin = b"" if input_ is None else input_.read_bytes()
+    report = await check_module(module.read_bytes(), entry=entry or "_start", args=list(args), input=stdin)
+    if connection.json:
+        print_json(report)
+        return Exit.OK if report.fit else Exit.NOT_VERIFIED
+    for label, text in report.lines():
+        out.print(f"[bold]{label:<14}[/] {text}", markup=True)
+    return Exit.OK if report.fit else Exit.NOT_VERIFIED
+
+
+async def health(*, connection: Connection = Connection()) -> Exit:
+    """Who leads, how far each service has read, and how much is open."""
+    async with open_client(connection) as client:
+        found = await client.health()
+    if connection.json:
+        print_json(found)
+        return Exit.OK if found.ok else Exit.NOT_VERIFIED
+    rows = [
+        (
+            service.service,
+            service.name,
+            "leads" if service.leading else "stands by",
+            str(service.epoch),
+            str(service.open),
+            str(service.waiting),
+            " ".join(f"{log}:{sequence}" for log, sequence in service.folded.items()),
+        )
+        for service in filter(None, (found.coordinator, found.verifier))
+    ]
+    out.print(table(("service", "name", "role", "epoch ", "open ", "waiting ", "read up to"), rows))
+    err.print(
+        f"{found.round_trip_ms:.1f} ms to the server"
+        + ("" if found.ok else "; not well: try `ambient doctor`")
+    )
+    return Exit.OK if found.ok else Exit.NOT_VERIFIED
+
+
+async def doctor(*, connection: Connection = Connection()) -> Exit:
+    """Look for what is wrong, from the server to the nodes, each finding with its cure."""
+    findings = await examine(connection.settings)
+    if connection.json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[bold red]✗[/]"
+            out.print(f"{mark} [bold]{finding.subject}[/]: {finding.detail}")
+            if finding.cure:
+                out.print(f"    → {finding.cure}")
+    return Exit.OK if all(finding.ok for finding in findings) else Exit.NOT_VERIFIED
+
+
+commands = (check, health, doctor)

@@ -1,0 +1,64 @@
+"""Options that many commands share, parsed once."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from ambient.settings import ConnectionSettings, resolve
+
+__all__ = ["Connection", "Submission"]
+
+_CONNECTION = Group("Connection", sort_key=90)
+_TASK = Group("Task", sort_key=50)
+
+
+@Parameter(name="*", group=_CONNECTION)
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where to speak and how to answer."""
+
+    nats: Annotated[
+        str | None, Parameter(help="NATS server(s). Default: $NATS_URL, or the local cluster.")
+    ] = None
+    cluster: Annotated[str | None, Parameter(help="Cluster. Default: $AMBIENT_CLUSTER, or `home`.")] = None
+    client: Annotated[str | None, Parameter(help="In whose name. Default: $AMBIENT_CLIENT, or the user.")] = (
+        None
+    )
+    json: Annotated[bool, Parameter(help="Print JSON instead of text.", negative="")] = False
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """The settled settings; raises `Malformed`."""
+        return resolve(self.nats, cluster=self.cluster, client=self.client)
+
+
+@Parameter(name="*", group=_TASK)
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What `run` and `submit` say about a task."""
+
+    entry: Annotated[str | None, Parameter(help="Exported function; a command's `_start` if not given.")] = (
+        None
+    )
+    input: Annotated[str | None, Parameter(help="File that becomes the guest's stdin; `-` is ours.")] = None
+    verify: Annotated[str, Parameter(help="`signature`, or `quorum:2/3`.")] = "signature"
+    id: Annotated[
+        str | None, Parameter(help="Task id of your choice; the same id twice is the same task.")
+    ] = None
+    env: Annotated[dict[str, str], Parameter(help="Guest's environment: `--env.NAME VALUE`.")] = field(
+        default_factory=dict
+    )
+    memory_mb: Annotated[int | None, Parameter(help="Memory limit; 512.")] = None
+    fuel: Annotated[int | None, Parameter(help="Instruction limit; 10 billion.")] = None
+    wall_ms: Annotated[int | None, Parameter(help="Wall time limit; 30,000.")] = None
+    output_bytes: Annotated[int | None, Parameter(help="Output limit; 1 MiB.")] = None
+    region: Annotated[str | None, Parameter(help="Run only in this region.")] = None
+    node_type: Annotated[tuple[str, ...], Parameter(help="Run only on these types of node.")] = ()
+    label: Annotated[dict[str, str], Parameter(help="Run only where the label is: `--label.gpu yes`.")] = (
+        field(default_factory=dict)
+    )
+    on_node: Annotated[str | None, Parameter(help="Run on this node.")] = None
+    priority: Annotated[int, Parameter(help="0 to 9; each step is worth 10 s of waiting.")] = 4
+    deadline_s: Annotated[float | None, Parameter(help="Give up after so many seconds.")] = None
+    max_attempts: Annotated[int, Parameter(help="Attempts before it fails.")] = 5

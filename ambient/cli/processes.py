@@ -1,0 +1,166 @@
+"""`node`, `coordinator`, `verifier`, `server`: the processes, one each, as containers and init systems run them."""
+
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import structlog
+from cyclopts import Parameter
+
+from ambient.cli.exits import Exit
+from ambient.cli.options import Connection
+from ambient.cli.output import err, print_json
+from ambient.cli.signals import stop_signals
+from ambient.extras import needs
+from ambient.settings import default_data
+
+__all__ = ["commands"]
+
+Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
+_Data = Annotated[
+    Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
+]
+_LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
+]
+
+
+async def node(
+    *,
+    id_: Annotated[
+        str | None, Parameter(name="--id", help="Name in the mesh; from the host's name if not given.")
+    ] = None,
+    region: Annotated[str | None, Parameter(help="Where it stands.")] = None,
+    node_type: Annotated[str | None, Parameter(help="What it is: phone, laptop, server, edge …")] = None,
+    label: Annotated[dict[str, str] | None, Parameter(help="`--label.gpu yes`, several if need be.")] = None,
+    slots: Annotated[int | None, Parameter(help="Guests at a time. Default: the cores.")] = None,
+    memory_mb: Annotated[
+        int | None, Parameter(help="Memory offered to guests. Default: what is free.")
+    ] = None,
+    bandwidth_mbps: Annotated[float | None, Parameter(help="Default: measured at the start.")] = None,
+    idle_watts: Annotated[
+        float | None, Parameter(help="For the energy model where RAPL cannot be read.")
+    ] = None,
+    max_watts: Annotated[
+        float | None, Parameter(help="For the energy model where RAPL cannot be read.")
+    ] = None,
+    fault: Annotated[
+        str | None,
+        Parameter(help="Misbehave on purpose, for demos and tests: lie, silent, slow:MS, crash:N."),
+    ] = None,
+    data: _Data = None,
+    log_level: _LogLevel = "info",
+    connection: Connection = Connection(),
+) -> int:
+    """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
+    _log_to_stderr(log_level)
+    with needs("node"):
+        from workers.node import run_node  # noqa: PLC0415 -- an extra
+        from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
+    watts = {"idle_watts": idle_watts, "max_watts": max_watts}
+    settings = NodeSettings(
+        data=data or default_data(connection.settings.cluster) / "node",
+        url=connection.settings.nats,
+        cluster=connection.settings.cluster,
+        id=id_,
+        region=region,
+        node_type=node_type,
+        labels=label or {},
+        slots=slots,
+        memory_mb=memory_mb,
+        bandwidth_mbps=bandwidth_mbps,
+        fault=fault or "",
+        **{name: value for name, value in watts.items() if value is not None},
+    )
+    return await run_node(settings)
+
+
+async def coordinator(
+    *,
+    name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    strategy: Annotated[Strategy, Parameter(help="How nodes are chosen.")] = "weighted",
+    log_level: _LogLevel = "info",
+    connection: Connection = Connection(),
+) -> Exit:
+    """Decide which node runs what. Any number may run; one leads, the others stand by."""
+    _log_to_stderr(log_level)
+    with needs("services"):
+        from coordinator.service import run  # noqa: PLC0415 -- an extra
+
+        from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
+    where = connection.settings
+    instance = name or f"coordinator-{secrets.token_hex(4)}"
+    settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
+    return await _until_told(lambda stop: run(settings, stop=stop))
+
+
+async def verifier(
+    *,
+    name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    data: _Data = None,
+    log_level: _LogLevel = "info",
+    connection: Connection = Connection(),
+) -> Exit:
+    """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
+    _log_to_stderr(log_level)
+    with needs("services"):
+        from verifier.service import run  # noqa: PLC0415 -- an extra
+        from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra
+    where = connection.settings
+    folder = data or default_data(where.cluster) / "verifier"
+    instance = name or f"verifier-{secrets.token_hex(4)}"
+    settings = VerifierSettings(url=where.nats, cluster=where.cluster, data=folder, name=instance)
+    return await _until_told(lambda stop: run(settings, stop=stop))
+
+
+async def server(
+    *,
+    port: Annotated[int, Parameter(help="TCP port on loopback; 0 picks a free one.")] = 4222,
+    data: _Data = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Run a nats-server on loopback that writes to disk before it answers, and set the cluster up on it."""
+    from bus.connection import Bus  # noqa: PLC0415 -- only this command needs it
+    from bus.server import NatsServer  # noqa: PLC0415
+    from bus.streams import ensure_streams  # noqa: PLC0415
+
+    name = connection.settings.cluster
+    async with NatsServer((data or default_data(name)) / "nats", port=port) as running:
+        async with await Bus.connect(running.url, cluster=name) as bus:
+            await ensure_streams(bus)
+        if connection.json:
+            print_json({"nats": running.url, "monitor": running.monitor_url, "cluster": name})
+        err.print(f"nats-server listens at {running.url}, cluster {name}; ctrl-C ends it")
+        return await _until_told(lambda stop: stop.wait())
+
+
+commands = (node, coordinator, verifier, server)
+
+
+async def _until_told(run: Callable[[asyncio.Event], Coroutine[Any, Any, Any]]) -> Exit:
+    """Run a service until SIGTERM or SIGINT; a second signal kills, as the default does."""
+    stop = stop_signals()
+    await run(stop)
+    return Exit.OK
+
+
+def _log_to_stderr(level: str) -> None:
+    """Readable on a terminal, JSON lines in a log file."""
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info
+            if not terminal
+            else structlog.processors.StackInfoRenderer(),
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

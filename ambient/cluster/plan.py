@@ -1,0 +1,73 @@
+"""Which processes make a cluster, with which command lines: pure description, nothing is started here."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bus.subjects import DEFAULT_CLUSTER
+
+__all__ = ["ClusterPlan", "ProcessPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """One process: its name (also of its log file), what it is, and its command."""
+
+    name: str
+    role: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """A cluster under `data`: one server, and as many services and nodes as wanted.
+
+    `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
+    e.g. a fault switch for the demo's liar.
+    """
+
+    data: Path
+    cluster: str = DEFAULT_CLUSTER
+    nodes: int = 3
+    coordinators: int = 1
+    verifiers: int = 1
+    port: int = 0
+    strategy: str = "weighted"
+    slots: int | None = None
+    extra_nodes: tuple[str, ...] = ()
+    node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def node_names(self) -> list[str]:
+        """`node-1` … `node-N`, and the extra ones."""
+        return [*(f"node-{number}" for number in range(1, self.nodes + 1)), *self.extra_nodes]
+
+    def services(self, nats: str) -> list[ProcessPlan]:
+        """Every process but the server, in the order in which they start."""
+        coordinators = [
+            self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
+            for n in range(1, self.coordinators + 1)
+        ]
+        verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
+        return [*coordinators, *verifiers, *(self.node(name, nats) for name in self.node_names())]
+
+    def node(self, name: str, nats: str) -> ProcessPlan:
+        """One node of the cluster."""
+        slots = () if self.slots is None else ("--slots", str(self.slots))
+        return self._process(name, "node", nats, *slots, *self.node_options.get(name, ()))
+
+    def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
+        named = "--id" if role == "node" else "--name"
+        command = (
+            sys.executable,
+            "-m",
+            "ambient",
+            role,
+            named,
+            name,
+            "--nats",
+            nats,
+            "--cluster",
+            self.cluster,
+        )
+        return ProcessPlan(name, role, (*command, "--data", str(self.data / name), *more))

@@ -1,0 +1,247 @@
+"""Runs the processes of a local cluster: starts them, restarts what dies, and stops them in order.
+
+Guarantees: `cluster.json` in the data folder (mode 0600) always names the addresses and process ids of what runs; a process that
+dies is started again with backoff; `stop` lets nodes drain, then stops services, then the server; on Linux no child outlives a
+supervisor that was killed. Logs are in `logs/`.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, Self
+
+from ambient.cluster.plan import ClusterPlan, ProcessPlan
+from ambient.cluster.restarts import RestartPolicy
+from ambient.errors import AmbientError
+from ambient.settings import read_cluster_file
+from bus.connection import Bus
+from bus.errors import BusError
+from bus.messages import NodesReply, ServiceHealth
+from bus.server import NatsServer
+from bus.streams import ensure_streams
+
+__all__ = ["ClusterFailed", "Running", "Supervisor"]
+
+_DRAIN_S = 10.0
+_STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier"), 5.0), (("server",), 10.0))
+_PR_SET_PDEATHSIG = 1
+
+
+class ClusterFailed(AmbientError):
+    """The cluster did not come up; the message names the log to read."""
+
+
+class Running:
+    """One supervised process."""
+
+    def __init__(self, plan: ProcessPlan) -> None:
+        self.plan = plan
+        self.policy = RestartPolicy()
+        self.process: asyncio.subprocess.Process | None = None
+        self.wanted = True
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self.process.pid if self.process is not None and self.process.returncode is None else None
+
+    def __repr__(self) -> str:
+        """Name, pid and restarts."""
+        return f"Running({self.plan.name}, pid={self.pid}, restarts={self.policy.count})"
+
+
+class Supervisor:
+    """The processes of one `ClusterPlan`. Use as an async context manager, or `start` and `stop`."""
+
+    def __init__(self, plan: ClusterPlan, *, on_event: Callable[[str, str], None] | None = None) -> None:
+        self.plan = plan
+        self.server = NatsServer(plan.data / "nats", port=plan.port)
+        self.running: dict[str, Running] = {}
+        self._on_event = on_event or (lambda _name, _what: None)
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    @property
+    def nats(self) -> str:
+        """Where clients connect."""
+        return self.server.url
+
+    async def __aenter__(self) -> Self:
+        """Start everything and wait until it serves."""
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop everything."""
+        await self.stop()
+
+    async def start(self, *, ready_s: float = 60.0) -> None:
+        """Start all processes; return when the services lead and all nodes are healthy.
+
+        Raises `ClusterFailed` when the folder is in use or something does not come up within `ready_s`.
+        """
+        if read_cluster_file(self.plan.data):
+            raise ClusterFailed(
+                f"a cluster already runs in {self.plan.data}: stop it, or choose another --data"
+            )
+        self.plan.data.mkdir(parents=True, exist_ok=True)
+        (self.plan.data / "logs").mkdir(exist_ok=True)
+        await self._start_server()
+        async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
+            await ensure_streams(bus)
+            for process in self.plan.services(self.nats):
+                await self.add(process)
+            await self._ready(bus, ready_s)
+
+    async def add(self, plan: ProcessPlan) -> Running:
+        """Start one more process and keep it running."""
+        running = self.running[plan.name] = Running(plan)
+        await self._spawn(running)
+        self._watch(running)
+        return running
+
+    async def remove(self, name: str) -> None:
+        """Stop one process for good, as an operator would: SIGTERM, then SIGKILL."""
+        running = self.running.pop(name)
+        running.wanted = False
+        await _end(running, _DRAIN_S)
+        self._describe()
+
+    def kill(self, name: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to one process; it is started again like any other that dies."""
+        if (pid := self.running[name].pid) is not None:
+            os.kill(pid, with_signal)
+
+    async def stop(self) -> None:
+        """Nodes first, so that they drain while everybody else still listens; the server last."""
+        everyone = list(self.running.values())
+        for running in everyone:
+            running.wanted = False
+        for roles, wait_s in _STOP_ORDER:
+            await asyncio.gather(
+                *(_end(running, wait_s) for running in everyone if running.plan.role in roles)
+            )
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.plan.data / "cluster.json").unlink()
+
+    async def _start_server(self) -> None:
+        running = self.running[self.server.name] = Running(
+            ProcessPlan(self.server.name, "server", tuple(self.server.command()))
+        )
+        await self._spawn(running)
+        await self.server.ready()
+        self._watch(running)
+
+    async def _spawn(self, running: Running) -> None:
+        log = (self.plan.data / "logs" / f"{running.plan.name}.log").open("ab")
+        with log:
+            running.process = await asyncio.create_subprocess_exec(
+                *running.plan.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # ctrl-C is for us: we let nodes drain before the server goes
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        self._describe()
+        self._on_event(running.plan.name, "started")
+
+    def _watch(self, running: Running) -> None:
+        watcher = asyncio.create_task(self._keep(running), name=f"keep {running.plan.name}")
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+
+    async def _keep(self, running: Running) -> None:
+        """Start `running` again whenever it ends while it is wanted."""
+        loop = asyncio.get_running_loop()
+        while running.wanted:
+            assert running.process is not None  # noqa: S101 -- spawned before it is watched
+            begun = loop.time()
+            code = await running.process.wait()
+            if not running.wanted:
+                return
+            pause = running.policy.died(loop.time() - begun)
+            self._on_event(running.plan.name, f"ended with {code}, starts again")
+            await asyncio.sleep(pause)
+            if running.wanted:
+                await self._spawn(running)
+
+    async def _ready(self, bus: Bus, ready_s: float) -> None:
+        """Wait for facts: both services answer as leading, and every node is healthy."""
+        try:
+            async with asyncio.timeout(ready_s):
+                await self._answers(bus, "coordinator")
+                await self._answers(bus, "verifier")
+                while await self._healthy_nodes(bus) < len(self.plan.node_names()):  # noqa: ASYNC110 -- asked over the bus
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise ClusterFailed(
+                f"the cluster is not ready after {ready_s:g} s: read the logs in {self.plan.data / 'logs'}"
+            ) from None
+
+    async def _answers(self, bus: Bus, service: str) -> None:
+        while True:
+            try:
+                await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=1)
+            except BusError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    async def _healthy_nodes(self, bus: Bus) -> int:
+        try:
+            reply = await bus.request(
+                bus.subjects.service("coordinator", "nodes"), b"{}", NodesReply, timeout_s=1
+            )
+        except BusError:
+            return 0
+        return sum(1 for node in reply.nodes if node.state in ("healthy", "safe"))
+
+    def _describe(self) -> None:
+        """Write `cluster.json`, all or nothing, readable by us alone."""
+        described: dict[str, Any] = {
+            "cluster": self.plan.cluster,
+            "nats": self.nats,
+            "monitor": self.server.monitor_url,
+            "data": str(self.plan.data.resolve()),
+            "supervisor": os.getpid(),
+            "processes": [
+                {"name": r.plan.name, "role": r.plan.role, "pid": r.pid, "restarts": r.policy.count}
+                for r in self.running.values()
+            ],
+        }
+        partial = self.plan.data / ".cluster.json"
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(described, indent=2))
+        partial.replace(self.plan.data / "cluster.json")
+
+
+async def _end(running: Running, wait_s: float) -> None:
+    """SIGTERM, and SIGKILL for what has not ended after `wait_s`."""
+    process = running.process
+    if process is None or process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(wait_s):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: SIGTERM when the supervisor dies, even by SIGKILL (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,148 @@
+"""What is wrong with a cluster, and the cure: examined from the bottom up, each finding a fact that was asked for."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from ambient.settings import ConnectionSettings
+from bus.connection import Bus
+from bus.errors import BusError
+from bus.messages import NodesReply, ServiceHealth
+from bus.subjects import LOGS
+
+__all__ = ["Finding", "examine"]
+
+_SLOW_MS = 100.0
+_SKEW_S = 2.0
+_NEARLY_FULL = 0.8
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that was examined; `cure` says what to do where it is not well."""
+
+    subject: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+class _StreamState(msgspec.Struct):
+    bytes: int = 0
+    messages: int = 0
+
+
+class _StreamConfig(msgspec.Struct):
+    max_bytes: int = -1
+
+
+class _StreamInfo(msgspec.Struct):
+    config: _StreamConfig = msgspec.field(default_factory=_StreamConfig)
+    state: _StreamState = msgspec.field(default_factory=_StreamState)
+    ts: datetime | None = None
+
+
+async def examine(settings: ConnectionSettings) -> list[Finding]:
+    """Examine server, logs, services and nodes; what cannot be reached ends the list."""
+    try:
+        bus = await Bus.connect(settings.nats, cluster=settings.cluster, name="ambient-doctor")
+    except BusError as error:
+        return [
+            Finding(
+                "server",
+                ok=False,
+                detail=str(error),
+                cure="start a cluster with `ambient up`, or set NATS_URL",
+            )
+        ]
+    async with bus:
+        return [finding async for finding in _examine(bus)]
+
+
+async def _examine(bus: Bus) -> AsyncIterator[Finding]:
+    yield await _server(bus)
+    for log in (*LOGS, "blobs"):
+        finding = await _log(bus, log)
+        yield finding
+        if not finding.ok and not finding.cure:
+            return
+    yield await _clock(bus)
+    for service in ("coordinator", "verifier"):
+        yield await _service(bus, service)
+    yield await _nodes(bus)
+
+
+async def _server(bus: Bus) -> Finding:
+    rtt_ms = await bus.round_trip_ms()
+    version = bus.client.connected_server_version
+    detail = f"nats-server {version} at {bus.url}, {rtt_ms:.1f} ms away"
+    cure = (
+        ""
+        if rtt_ms < _SLOW_MS
+        else "nodes on this link will enter safe mode: use a nearer server or a leaf node"
+    )
+    return Finding("server", ok=not cure, detail=detail, cure=cure)
+
+
+async def _info(bus: Bus, log: str) -> _StreamInfo:
+    body = await bus.request_bytes(f"$JS.API.STREAM.INFO.{bus.subjects.stream(log)}", b"")
+    if b'"error"' in body[:200]:
+        raise BusError(f"stream {bus.subjects.stream(log)} does not exist")
+    return msgspec.json.decode(body, type=_StreamInfo)
+
+
+async def _log(bus: Bus, log: str) -> Finding:
+    try:
+        info = await _info(bus, log)
+    except BusError as error:
+        return Finding(
+            f"log {log}",
+            ok=False,
+            detail=str(error),
+            cure="set the cluster up with `ambient up` or `ambient server`",
+        )
+    full = info.state.bytes / info.config.max_bytes if info.config.max_bytes > 0 else 0.0
+    detail = f"{info.state.messages:,} messages, {full:.0%} of {info.config.max_bytes:,} bytes"
+    cure = (
+        ""
+        if full < _NEARLY_FULL
+        else f"raise max_bytes: `nats stream edit {bus.subjects.stream(log)} --max-bytes …`"
+    )
+    return Finding(f"log {log}", ok=not cure, detail=detail, cure=cure)
+
+
+async def _clock(bus: Bus) -> Finding:
+    info = await _info(bus, LOGS[0])
+    if info.ts is None:
+        return Finding("clock", ok=True, detail="the server tells no time")
+    skew_s = time.time() - info.ts.timestamp()
+    cure = "" if abs(skew_s) < _SKEW_S else "deadlines will be off: let this machine's clock follow NTP"
+    return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
+
+
+async def _service(bus: Bus, service: str) -> Finding:
+    try:
+        health = await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=2)
+    except BusError as error:
+        return Finding(service, ok=False, detail=str(error), cure=f"start one: `ambient {service}`")
+    return Finding(service, ok=health.leading, detail=f"{health.name} leads, epoch {health.epoch}")
+
+
+async def _nodes(bus: Bus) -> Finding:
+    try:
+        reply = await bus.request(
+            bus.subjects.service("coordinator", "nodes"), b"{}", NodesReply, timeout_s=2
+        )
+    except BusError as error:
+        return Finding("nodes", ok=False, detail=str(error), cure="see the coordinator's log")
+    healthy = [node for node in reply.nodes if node.state == "healthy"]
+    ill = [
+        f"{n.node} {n.state}" + (f" ({n.safe_mode})" if n.safe_mode else "")
+        for n in reply.nodes
+        if n not in healthy
+    ]
+    detail = f"{len(healthy)} of {reply.total} healthy" + (f"; {', '.join(ill[:5])}" if ill else "")
+    return Finding(
+        "nodes", ok=bool(healthy), detail=detail, cure="" if healthy else "start one: `ambient node`"
+    )
