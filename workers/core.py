@@ -101,7 +101,7 @@ class NodeCore:
             elif type(instruction) is CancelAttempt:
                 self._cancel(attempt_key(instruction.task, instruction.attempt), orders)
             elif type(instruction) is EnrolAgain:
-                orders.enrol = True
+                orders.enrol = not self.draining  # who is about to leave does not come back
             elif type(instruction) is Drain:
                 orders.drain = True
         self._admit(orders)

@@ -19,7 +19,7 @@ from bus.blobs import Blobs
 from bus.connection import Bus, Received
 from bus.errors import BusError, BusUnavailable, LogFull, Malformed
 from bus.messages import Goodbye, Instruction, Result
-from bus.signing import RESULTS, Identity
+from bus.signing import GOODBYE, RESULTS, Identity
 from bus.wire import decode, decoder, encode, split_lines
 from bus.writer import OpenWriter
 from sandbox.job import Outcome, fault
@@ -62,6 +62,7 @@ class Executor:
     ) -> None:
         self._bus = bus
         self._node = node
+        self._identity = identity
         self._core = core
         self._pool = pool
         self._outbox = outbox
@@ -148,7 +149,7 @@ class Executor:
             for attempt in orders.run:
                 attempt.ticket = self._pool.submit(attempt.job, functools.partial(self._on_outcome, attempt))
         if orders.hand_back:
-            self._spawn(self._say_goodbye(tuple(orders.hand_back)))
+            self._spawn(self._hand_back(tuple(orders.hand_back)))
         if orders.enrol:
             self._on_enrol()
         if orders.drain:
@@ -158,8 +159,9 @@ class Executor:
     def _on_lost(self, need: Need, detail: str) -> None:
         self._follow(self._core.unfetched(need, detail))
 
-    async def _say_goodbye(self, handed_back: tuple[str, ...]) -> None:
-        body = encode(Goodbye(node=self._node, handed_back=handed_back))
+    async def _hand_back(self, handed_back: tuple[str, ...]) -> None:
+        line = encode(Goodbye(node=self._node, handed_back=handed_back, leaving=False))
+        body = self._identity.seal(GOODBYE, [line])
         try:
             await self._bus.publish(self._bus.subjects.telemetry(self._node), body)
         except BusError as error:

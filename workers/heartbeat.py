@@ -15,7 +15,7 @@ import structlog
 from bus.connection import Bus, Received
 from bus.errors import BusError
 from bus.messages import Goodbye, Telemetry
-from bus.signing import TELEMETRY, Identity
+from bus.signing import GOODBYE, TELEMETRY, Identity
 from bus.wire import encode
 from workers.core import NodeCore
 from workers.energy import EnergyMeter
@@ -93,7 +93,7 @@ class Heartbeat:
 
     async def goodbye(self) -> None:
         """The last word of a node that leaves in order."""
-        await self._publish(encode(Goodbye(node=self._node)))
+        await self._publish(self._identity.seal(GOODBYE, [encode(Goodbye(node=self._node))]))
 
     async def _publish(self, body: bytes) -> None:
         try:

@@ -8,6 +8,7 @@ The same signal again, or the time-out, ends at once; claims that are not durabl
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import time
@@ -43,6 +44,9 @@ __all__ = ["StopSwitch", "run_node"]
 
 _log = structlog.get_logger("workers.node")
 
+_COLLECT_AFTER = 50_000
+"""New objects between two looks for cyclic garbage (CPython: 2,000)."""
+
 
 class StopSwitch:
     """Asks a node to end: `drain` is set first, `now` when that is not to be waited for."""
@@ -73,6 +77,7 @@ async def run_node(settings: NodeSettings, *, stop: StopSwitch | None = None) ->
         with contextlib.ExitStack() as resources:
             switch = stop or resources.enter_context(_signals())
             resources.enter_context(_data_folder(settings.data))
+            resources.enter_context(_patient_collector())
             return await _run(settings, switch)
     except NodeError as error:
         _log.error("the node ends", reason=str(error), exit_code=error.exit_code)
@@ -91,6 +96,17 @@ def _signals() -> Iterator[StopSwitch]:
     finally:
         for each in caught:
             loop.remove_signal_handler(each)
+
+
+@contextlib.contextmanager
+def _patient_collector() -> Iterator[None]:
+    """Look for cyclic garbage less often: attempts make none, and the default costs some 6 µs of each."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager
@@ -259,7 +275,6 @@ class Node:
     async def _drain(self, switch: StopSwitch) -> int:
         _log.info("draining", node=self._node, open=self._core.open_count)
         self._executor.drain()
-        # After the hand-back, so that the coordinator sees a node that drains and not one that has left.
         self._heartbeat.soon()
         if not await _unless(switch.now, self._finish()):
             _log.warning("cut short", open=self._core.open_count, unsent=self._executor.writer.backlog)

@@ -75,13 +75,15 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind", omit_defaults=True):
-    """A node leaves in order: attempts in `handed_back` (`<task>#<attempt>`) were not begun and may run elsewhere.
+    """A node returns work or leaves: attempts in `handed_back` (`<task>#<attempt>`) were not begun and may run elsewhere.
 
+    With `leaving` false the node stays: it is in safe mode, or it drains and finishes the guests that run.
     Signed like telemetry, and on the same subject: anybody could send a node away otherwise.
     """
 
     node: Token
     handed_back: tuple[str, ...] = ()
+    leaving: bool = True
 
 
 class Assign(Struct, frozen=True, kw_only=True, tag="assign", tag_field="kind"):

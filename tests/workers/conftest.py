@@ -15,7 +15,7 @@ from bus.blobs import Blobs
 from bus.connection import Bus, Received
 from bus.messages import Assign, Goodbye, Hello, HelloReply, Result, Telemetry
 from bus.reader import Entry, LogReader
-from bus.signing import HELLO, RESULTS, TELEMETRY, open_signed
+from bus.signing import GOODBYE, HELLO, RESULTS, TELEMETRY, open_signed
 from bus.wire import decode, decoder, encode, encode_all, sha256_hex
 from workers.node import StopSwitch, run_node
 from workers.settings import NodeSettings
@@ -69,8 +69,9 @@ class Coordinator:
         self.changed.set()
 
     async def _on_telemetry(self, message: Received) -> None:
-        if message.data.startswith(b'{"kind":"goodbye"'):
-            self.goodbyes.append(decode(message.data, decoder(Goodbye)))
+        if b"goodbye" in message.data.partition(b"\n")[0]:
+            _, (line,) = open_signed(message.data, GOODBYE)
+            self.goodbyes.append(decode(line, decoder(Goodbye)))
         else:
             key, (line,) = open_signed(message.data, TELEMETRY)
             self.telemetry.append((key, decode(line, decoder(Telemetry))))
