@@ -47,7 +47,10 @@ def explain(registry: Registry, request: Request, strategy: Strategy, now_ms: in
 
 
 def _fitting(registry: Registry, request: Request, strategy: Strategy, rows: Rows) -> list[NodeReason]:
-    scores = strategy.scores(registry, rows)
+    base, per_tick, step = strategy.line(registry, rows)
+    scores = 1.0 / step if strategy.draws else base + per_tick * registry.used[rows]
+    if strategy.turns:
+        scores = (scores - strategy.turn) % len(registry)
     order = np.argsort(-scores if strategy.draws else scores, kind="stable")[:EXPLAINED_NODES]
     enough = len(rows) >= request.replicas
     short = "" if enough else f", but the task needs {request.replicas} nodes at once and {len(rows)} fit"

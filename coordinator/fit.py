@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from coordinator.columns import Rows
 from coordinator.constraints import Request, node_checks
 from coordinator.registry import SUSPECT_AFTER_MS, Registry
+from coordinator.strategies import Line, Strategy
 
 __all__ = ["Caps", "Fit", "placeable"]
 
 type Caps = NDArray[np.int32]
+type Member = tuple[int, int, float, float, float]
 
 
 class Fit:
     """The rows that meet a demand, ascending, whatever they hold; good until the first of them would be suspect."""
 
-    __slots__ = ("limits", "rows", "until_ms")
+    __slots__ = ("_few", "_lines", "_nodes", "limits", "rows", "until_ms")
 
     def __init__(self, nodes: Registry, request: Request, now_ms: int) -> None:
         checks = node_checks(nodes, request, now_ms)
@@ -32,6 +34,24 @@ class Fit:
         self.limits = nodes.limit[self.rows]
         heard_ms = int(nodes.heard_ms[self.rows].min()) if len(self.rows) else now_ms
         self.until_ms = heard_ms + SUSPECT_AFTER_MS
+        self._nodes = nodes
+        self._lines: dict[str, Line] = {}
+        self._few: dict[str, list[Member]] = {}
+
+    def line(self, strategy: Strategy) -> Line:
+        """The strategy's line of these rows."""
+        line = self._lines.get(strategy.name)
+        if line is None:
+            line = self._lines[strategy.name] = strategy.line(self._nodes, self.rows)
+        return line
+
+    def few(self, strategy: Strategy) -> list[Member]:
+        """Rows, limits and line, one tuple a node; for few rows lists are quicker than arrays."""
+        few = self._few.get(strategy.name)
+        if few is None:
+            columns = (self.rows, self.limits, *self.line(strategy))
+            few = self._few[strategy.name] = list(zip(*(each.tolist() for each in columns), strict=True))
+        return few
 
     def caps(self, used: NDArray[np.int32], weight: int, most: int, excluded: Collection[int]) -> Caps:
         """How many attempts of `weight` ticks each row can take, `most` at most and none if excluded; shape (n,)."""

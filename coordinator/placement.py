@@ -11,29 +11,32 @@ Guarantees, for every answer of `choose`:
 `choose` changes nothing but the strategy's turn: the caller writes the decision, then takes the room. Left to others: which
 requests come first (`coordinator.core`), and how nodes are ranked (`coordinator.strategies`).
 
-Requests of a kind share one ranking: `_sequence` lists the nodes' places, cheapest first. With r replicas, a node gets at most
-one place per task, and the places, node by node, are dealt like cards: task k gets places k, k + m, k + 2m … of m r.
-A node's places are contiguous and at most m, so no task meets the same node twice (McNaughton's wrap-around).
+Requests of a kind share one ranking: `_order` lists the places of the nodes, cheapest first, and `coordinator.dealing` gives
+them out. Which task of a batch gets which node follows from that order, so under a strategy that draws nobody can
+steer a task by its place in a batch.
 """
 
-from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heapreplace
 
 import numpy as np
 
+from coordinator.columns import Rows
 from coordinator.constraints import Request
+from coordinator.dealing import Hand, Queue, deal, merge
 from coordinator.explanation import explain
 from coordinator.fit import Caps, Fit, placeable
+from coordinator.health import Floats
 from coordinator.registry import Registry
 from coordinator.strategies import Strategy
 
-__all__ = ["Request", "choose", "explain"]
-
-type Placed = tuple[int, ...] | None
+__all__ = ["Hand", "Request", "choose", "explain"]
 
 _WINDOW = 64
 """How far a later request may overtake one of another kind when there is no room for all."""
+
+_FEW_NODES = 16
+_FEW_REQUESTS = 8
+"""Up to so many, Python's lists are quicker than numpy's arrays."""
 
 _MEMO_LIMIT = 256
 """Demands remembered between two heartbeats: clients choose them, so their number must be bounded."""
@@ -45,7 +48,7 @@ def choose(
     strategy: Strategy,
     now_ms: int,
     rng: np.random.Generator,
-) -> list[Placed]:
+) -> list[Hand]:
     """For each request the rows of its nodes, or None where it cannot be placed entirely now.
 
     Requests of different kinds may overtake each other while there is room for all of them; if there is not, by
@@ -85,11 +88,11 @@ class _Batch:
         self.rng = rng
         self.used = nodes.used
 
-    def place(self, requests: Sequence[Request], groups: list[list[int]]) -> list[Placed]:
+    def place(self, requests: Sequence[Request], groups: list[list[int]]) -> list[Hand]:
         """Serve each kind as a whole, in the order of their first requests."""
         if len(groups) == 1:
             return self.serve(requests)
-        placed: list[Placed] = [None] * len(requests)
+        placed: list[Hand] = [None] * len(requests)
         for indices in groups:
             answers = self.serve([requests[index] for index in indices])
             self.take(requests[indices[0]].weight, answers)
@@ -97,17 +100,19 @@ class _Batch:
                 placed[index] = rows
         return placed
 
-    def serve(self, requests: Sequence[Request]) -> list[Placed]:
+    def serve(self, requests: Sequence[Request]) -> list[Hand]:
         """Place requests of one kind as if they were all there is."""
         first = requests[0]
         fit = self._fit(first)
         if not len(fit.rows):
             return [None] * len(requests)
-        if len(requests) == 1 or not first.excluded:
-            return self._deal(first, len(requests), fit)
-        return self._walk(requests, fit)
+        if len(fit.rows) <= _FEW_NODES and (first.excluded or len(requests) <= _FEW_REQUESTS):
+            return self._one_by_one(requests, fit)
+        if first.excluded and len(requests) > 1:
+            return self._walk(requests, fit)
+        return self._deal(first, len(requests), fit)
 
-    def take(self, weight: int, placed: Iterable[Placed]) -> None:
+    def take(self, weight: int, placed: Iterable[Hand]) -> None:
         """Let the rest of the batch see what `placed` uses."""
         rows = [row for rows in placed if rows for row in rows]
         if rows:
@@ -122,7 +127,32 @@ class _Batch:
             fit = memo[request.demand] = Fit(self.nodes, request, self.now_ms)
         return fit
 
-    def _deal(self, request: Request, wanted: int, fit: Fit) -> list[Placed]:
+    def _one_by_one(self, requests: Sequence[Request], fit: Fit) -> list[Hand]:
+        """Place requests in turn; without arrays, so for few nodes only."""
+        strategy, around, draws = self.strategy, len(self.nodes), self.strategy.draws
+        members, used = fit.few(strategy), self.used[fit.rows].tolist()
+        placed: list[Hand] = []
+        for request in requests:
+            weight, excluded = request.weight, request.excluded
+            chances = self.rng.standard_exponential(len(used)).tolist() if draws else used
+            found = []
+            for at, (row, limit, base, per_tick, step) in enumerate(members):
+                if limit - used[at] >= weight and row not in excluded:
+                    cost = base + (step * chances[at] if draws else per_tick * used[at])
+                    found.append(((cost - strategy.turn) % around if strategy.turns else cost, at))
+            if len(found) < request.replicas:
+                placed.append(None)
+                continue
+            found.sort()
+            rows = []
+            for _, at in found[: request.replicas]:
+                used[at] += weight
+                rows.append(members[at][0])
+            strategy.turn = (rows[-1] + 1) % around
+            placed.append(tuple(rows))
+        return placed
+
+    def _deal(self, request: Request, wanted: int, fit: Fit) -> list[Hand]:
         """Place `wanted` requests like this one, as many of them as can be."""
         caps = fit.caps(self.used, request.weight, wanted, request.excluded)
         count = placeable(caps, wanted, request.replicas)
@@ -132,11 +162,11 @@ class _Batch:
             caps = fit.caps(self.used, request.weight, count, request.excluded)
         order = self._order(fit, caps, count * request.replicas, request.weight)
         self.strategy.turn = (order[-1] + 1) % len(self.nodes)
-        placed: list[Placed] = list(_dealt(order, count, request.replicas))
+        placed: list[Hand] = list(deal(order, count, request.replicas))
         placed += [None] * (wanted - count)
         return placed
 
-    def _walk(self, requests: Sequence[Request], fit: Fit) -> list[Placed]:
+    def _walk(self, requests: Sequence[Request], fit: Fit) -> list[Hand]:
         """Place requests that exclude different rows: they share one order, and leave to the next what they may not take.
 
         A request that goes short so is tried by itself, so it is only unplaced if the room left does not do.
@@ -144,16 +174,15 @@ class _Batch:
         first, most = requests[0], max(len(request.excluded) for request in requests)
         caps = fit.caps(self.used, first.weight, len(requests), ())
         places = min(int(sum(caps)), len(requests) * first.replicas + most + first.replicas)
-        line = _Line(self._order(fit, caps, places, first.weight) if places else [])
-        placed: list[Placed] = [line.take(request.replicas, request.excluded) for request in requests]
+        line = Queue(self._order(fit, caps, places, first.weight) if places else [])
+        placed: list[Hand] = [line.take(request.replicas, request.excluded) for request in requests]
         before, hopeless = self.used, set[frozenset[int]]()
         self.take(first.weight, placed)
         for index, request in enumerate(requests):
             if placed[index] is None and request.excluded not in hopeless:
-                answer = self._deal(request, 1, fit)
-                self.take(request.weight, answer)
-                placed[index] = answer[0]
-                if answer[0] is None:
+                placed[index] = rows = self._deal(request, 1, fit)[0]
+                self.take(request.weight, [rows])
+                if rows is None:
                     hopeless.add(request.excluded)
         self.used = before
         self.strategy.turn = next((rows[-1] + 1 for rows in reversed(placed) if rows), self.strategy.turn)
@@ -162,66 +191,26 @@ class _Batch:
     def _order(self, fit: Fit, caps: Caps, places: int, weight: int) -> list[int]:
         """The rows of the cheapest `places` places, cheapest first, at most `caps` in each row; there must be as many."""
         live = np.flatnonzero(caps)
-        rows = fit.rows[live]
-        start, step = self.strategy.rank(self.nodes, rows, self.used[rows], weight)
-        if self.strategy.draws:
-            start = start + step * self.rng.standard_exponential(len(rows))
-        if len(rows) > places:
-            cheapest = np.argpartition(start, places - 1)[:places]
-            rows, live, start, step = rows[cheapest], live[cheapest], start[cheapest], step[cheapest]
-        left = np.asarray(caps)[live]
-        if places <= len(rows) and int(left.max()) == 1:
-            once: list[int] = rows[np.argsort(start, kind="stable")[:places]].tolist()
+        cost, step = self._costs(fit, live, weight)
+        if len(live) > places:
+            # One place on each of so many rows is enough, so no row beyond the cheapest can matter.
+            cheapest = np.argpartition(cost, places - 1)[:places]
+            live, cost, step = live[cheapest], cost[cheapest], step[cheapest]
+        rows, left = fit.rows[live], caps[live]
+        if int(left.max()) == 1:
+            once: list[int] = rows[np.argsort(cost, kind="stable")].tolist()
             return once
         draws = self.rng.standard_exponential(places).tolist() if self.strategy.draws else None
         listed: list[int] = rows.tolist()
-        return [listed[i] for i in _merge(start.tolist(), step.tolist(), left.tolist(), places, draws)]
+        return [listed[i] for i in merge(cost.tolist(), step.tolist(), left.tolist(), places, draws)]
 
-
-def _merge(
-    start: list[float], step: list[float], left: list[int], places: int, draws: list[float] | None
-) -> list[int]:
-    """The indices of the `places` cheapest of the sequences start, start + step, … with `left` members each."""
-    heap = [(key, index) for index, key in enumerate(start)]
-    heapify(heap)
-    found = []
-    for place in range(places):
-        key, index = heap[0]
-        found.append(index)
-        left[index] -= 1
-        if left[index]:
-            heapreplace(heap, (key + step[index] * (draws[place] if draws else 1.0), index))
-        else:
-            heappop(heap)
-    return found
-
-
-def _dealt(order: list[int], count: int, replicas: int) -> Iterable[tuple[int, ...]]:
-    """Hands of `replicas` different rows from `count` x `replicas` places, of which no row has more than `count`."""
-    if replicas == 1:
-        return ((row,) for row in order)
-    flat = [row for row, places in Counter(order).items() for _ in range(places)]
-    return zip(*(flat[start : start + count] for start in range(0, len(flat), count)), strict=True)
-
-
-class _Line:
-    """Places in order, from which requests take the first that they may have; what they pass over is offered again."""
-
-    def __init__(self, order: list[int]) -> None:
-        self._ahead = deque(order)
-        self._passed: Counter[int] = Counter()
-
-    def take(self, replicas: int, excluded: frozenset[int]) -> Placed:
-        """The first `replicas` different rows that are not excluded; None, and nothing taken, if there are fewer."""
-        found = [row for row, places in self._passed.items() if places and row not in excluded][:replicas]
-        self._passed.subtract(found)
-        while len(found) < replicas and self._ahead:
-            row = self._ahead.popleft()
-            if row in excluded or row in found:
-                self._passed[row] += 1
-            else:
-                found.append(row)
-        if len(found) == replicas:
-            return tuple(found)
-        self._passed.update(found)
-        return None
+    def _costs(self, fit: Fit, live: Rows, weight: int) -> tuple[Floats, Floats]:
+        """What the first place on each of these rows of `fit` costs, and each further one more."""
+        strategy = self.strategy
+        base, per_tick, step = (column[live] for column in fit.line(strategy))
+        if strategy.draws:
+            return base + step * self.rng.standard_exponential(len(live)), step
+        cost = base + per_tick * self.used[fit.rows[live]]
+        if strategy.turns:
+            cost = (cost - strategy.turn) % len(self.nodes)
+        return cost, step + per_tick * weight

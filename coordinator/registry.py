@@ -161,6 +161,11 @@ class Registry(NodeTable):
         mask &= self.heard_ms[:count] >= now_ms - SUSPECT_AFTER_MS
         return mask
 
+    def state_of(self, node: str) -> NodeState | None:
+        """The state of `node` as of the last sweep or report, or None if it never enrolled."""
+        row = self._rows.get(node)
+        return None if row is None else STATES[self.state[row]]
+
     def counts(self) -> dict[NodeState, int]:
         """How many nodes are in each state."""
         found = np.bincount(self.state[: len(self)], minlength=len(STATES)).tolist()

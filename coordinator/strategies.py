@@ -1,18 +1,21 @@
 """Which of the nodes that can take a task should: four strategies behind one interface.
 
-A strategy gives each node a `start` and a `step`: placing attempts on a node in turn costs start, start + step, start + 2 step …,
-and the cheapest places of all nodes are taken first. So a strategy needs no loop and sees a batch as a whole. One that
-`draws` has every step multiplied by a random number of Exp(1): the places of a node are then the arrivals of a
-Poisson process of rate 1/step, and who arrives next is a draw with probability proportional to that rate.
+A strategy gives each node a line: its next attempt costs `base + per_tick x ticks it holds`, each further one `step + per_tick x
+weight` more, and the cheapest places of all nodes are taken first. So a strategy sees neither requests nor batches,
+and one ranking serves a thousand tasks. Two properties change the reading of the line:
 
-Left to others: who can take a task at all, and how much (`coordinator.placement`).
+- `draws`: every step is multiplied by a random number of Exp(1). The places of a node are then the arrivals of a Poisson
+  process of rate 1/step, and who arrives next is a draw with probability proportional to that rate.
+- `turns`: costs are counted from `turn` on, around the circle of all rows.
+
+Left to others: who can take a task at all, and how much (`coordinator.fit`), and the taking (`coordinator.placement`).
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from coordinator.columns import Rows, Ticks
+from coordinator.columns import Rows
 from coordinator.errors import UnknownStrategy
 from coordinator.health import Floats
 from coordinator.registry import Registry
@@ -22,6 +25,7 @@ __all__ = [
     "STRATEGIES",
     "LatencyAware",
     "LeastLoaded",
+    "Line",
     "RoundRobin",
     "Strategy",
     "Weighted",
@@ -32,24 +36,28 @@ _SCORE_FLOOR = 1e-6
 """A node of score 0 is the last resort, not impossible: its task would otherwise wait for ever."""
 
 
+class Line(NamedTuple):
+    """What places on each node cost, three columns of shape (n,); see the module."""
+
+    base: Floats
+    per_tick: Floats
+    step: Floats
+
+
 class Strategy(Protocol):
-    """How to rank nodes. `turn` is the row at which the next turn begins; only round-robin reads it."""
+    """How to rank nodes. `turn` is the row whose turn it is; placement moves it past the last row it took.
+
+    `scale` tells people what `line`'s costs (of one that draws: its rates) are, and which come first.
+    """
 
     name: str
+    scale: str
     draws: bool
+    turns: bool
     turn: int
 
-    def rank(self, nodes: Registry, rows: Rows, used: Ticks, weight: int) -> tuple[Floats, Floats]:
-        """(start, step) of each of `rows`, which hold `used` ticks, for attempts of `weight` ticks; both shape (n,)."""
-        ...
-
-    def scores(self, nodes: Registry, rows: Rows) -> Floats:
-        """What each of `rows` is ranked by now, for people to read; `scale` says what it is."""
-        ...
-
-    @property
-    def scale(self) -> str:
-        """What `scores` are, and which of them come first."""
+    def line(self, nodes: Registry, rows: Rows) -> Line:
+        """The line of each of `rows`; it may depend on all columns but `used` and `open`, and on nothing else."""
         ...
 
 
@@ -59,18 +67,15 @@ class Weighted:
     name = "weighted"
     scale = "health score; drawn in proportion to it"
     draws = True
+    turns = False
 
     def __init__(self) -> None:
         self.turn = 0
 
-    def rank(self, nodes: Registry, rows: Rows, used: Ticks, weight: int) -> tuple[Floats, Floats]:
-        """Nothing at the start, 1/score a step."""
-        del used, weight
-        return np.zeros(len(rows)), 1.0 / np.maximum(nodes.score[rows], _SCORE_FLOOR)
-
-    def scores(self, nodes: Registry, rows: Rows) -> Floats:
-        """The health score, 0..1."""
-        return nodes.score[rows]
+    def line(self, nodes: Registry, rows: Rows) -> Line:
+        """A rate equal to the score."""
+        nothing = np.zeros(len(rows))
+        return Line(nothing, nothing, 1.0 / np.maximum(nodes.score[rows], _SCORE_FLOOR))
 
 
 class RoundRobin:
@@ -79,20 +84,14 @@ class RoundRobin:
     name = "round-robin"
     scale = "turns until it is next; fewest first"
     draws = False
+    turns = True
 
     def __init__(self) -> None:
         self.turn = 0
 
-    def rank(self, nodes: Registry, rows: Rows, used: Ticks, weight: int) -> tuple[Floats, Floats]:
-        """The way around the circle to each node, and once around it a step."""
-        del used, weight
-        around = float(len(nodes))
-        return self.scores(nodes, rows), np.full(len(rows), around)
-
-    def scores(self, nodes: Registry, rows: Rows) -> Floats:
-        """How many rows come before each of `rows`."""
-        distance: Floats = ((rows - self.turn) % len(nodes)).astype(np.float64)
-        return distance
+    def line(self, nodes: Registry, rows: Rows) -> Line:
+        """The place in the circle, and once around it a step."""
+        return Line(rows.astype(np.float64), np.zeros(len(rows)), np.full(len(rows), float(len(nodes))))
 
 
 class LeastLoaded:
@@ -101,39 +100,32 @@ class LeastLoaded:
     name = "least-loaded"
     scale = "share of its room in use; least first"
     draws = False
+    turns = False
 
     def __init__(self) -> None:
         self.turn = 0
 
-    def rank(self, nodes: Registry, rows: Rows, used: Ticks, weight: int) -> tuple[Floats, Floats]:
-        """The load, 0..1, and what one more attempt adds to it."""
-        limit = nodes.limit[rows]
-        return used / limit, weight / limit
-
-    def scores(self, nodes: Registry, rows: Rows) -> Floats:
-        """The load, 0..1."""
-        load: Floats = nodes.used[rows] / nodes.limit[rows]
-        return load
+    def line(self, nodes: Registry, rows: Rows) -> Line:
+        """The share of its room that is in use, 0..1."""
+        nothing = np.zeros(len(rows))
+        return Line(nothing, 1.0 / nodes.limit[rows], nothing)
 
 
 class LatencyAware:
-    """The soonest first: its latency, and the expected work before each of its slots."""
+    """The soonest first: the latency, and the expected work before each slot."""
 
     name = "latency-aware"
-    scale = "ms until it could begin: latency and backlog; least first"
+    scale = "ms of latency and backlog; least first"
     draws = False
+    turns = False
 
     def __init__(self) -> None:
         self.turn = 0
 
-    def rank(self, nodes: Registry, rows: Rows, used: Ticks, weight: int) -> tuple[Floats, Floats]:
-        """Milliseconds until an attempt could begin, and what one more adds to them."""
-        ms_per_tick = 1.0 / (nodes.slots[rows] * TICKS_PER_MS)
-        return nodes.latency_ms[rows] + used * ms_per_tick, weight * ms_per_tick
-
-    def scores(self, nodes: Registry, rows: Rows) -> Floats:
+    def line(self, nodes: Registry, rows: Rows) -> Line:
         """Milliseconds until an attempt could begin."""
-        return self.rank(nodes, rows, nodes.used[rows], 0)[0]
+        backlog_ms_per_tick = 1.0 / (nodes.slots[rows] * TICKS_PER_MS)
+        return Line(nodes.latency_ms[rows], backlog_ms_per_tick, np.zeros(len(rows)))
 
 
 STRATEGIES: dict[str, type[Strategy]] = {
