@@ -38,8 +38,11 @@ class Compilation:
         """CPU time of all compilers so far."""
         return self._cpu_ended + self._cpu_now
 
-    async def compile(self, digest: str) -> None:
+    async def compile(self, digest: str) -> float:
         """Have a trustworthy artefact of the module made, if there is none.
+
+        Returns:
+            Milliseconds that compiling took; 0 if there was nothing to do.
 
         Raises:
             UnfitModule: it can never run here.
@@ -60,9 +63,10 @@ class Compilation:
             self._cpu_now = answer.cpu_seconds
             self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._leave)
         if answer.field:
-            raise UnfitModule(answer.field, answer.message)
+            raise UnfitModule(answer.field, answer.message, answer.reason)
         if answer.trouble:
             raise CompilerFailed(answer.trouble)
+        return answer.compile_ms
 
     async def close(self) -> None:
         """End the compiler."""
@@ -71,7 +75,7 @@ class Compilation:
             await self._end()
 
     async def _ask(self, digest: str) -> Answer:
-        process = self._process or await self._start()
+        process = await self._running()
         stdin, stdout = process.stdin, process.stdout
         if stdin is None or stdout is None:
             raise CompilerFailed("the compiler has no channels")
@@ -87,7 +91,14 @@ class Compilation:
             )
         return msgspec.json.decode(line, type=Answer)
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _running(self) -> asyncio.subprocess.Process:
+        """The compiler's process, a new one if it left or died since."""
+        process = self._process
+        if process is not None:
+            leaving = process.stdin is None or process.stdin.is_closing()
+            if process.returncode is None and not leaving:
+                return process
+            await self._end()
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sandbox.compiler", str(self._store.path.resolve()), str(self._memory_mb),

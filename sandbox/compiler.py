@@ -7,6 +7,7 @@ names a digest.
 
 import resource
 import sys
+import time
 
 import msgspec
 
@@ -27,8 +28,11 @@ class Compiler:
         self._store = store
         self._engine = make_engine()
 
-    def compile(self, digest: str) -> None:
+    def compile(self, digest: str) -> float:
         """Make sure that a trustworthy artefact of the module is in the store.
+
+        Returns:
+            Milliseconds that compiling took; 0 if there was nothing to do.
 
         Raises:
             UnfitModule: the module can never run here.
@@ -37,19 +41,22 @@ class Compiler:
         try:
             read_artefact(self._store, digest)
         except UnsafeArtefact:
+            begun = time.perf_counter()
             wasm = self._store.read(digest)
             report = inspect(wasm)
             admit_module(report)
             code = compile_module(self._engine, expose_memory(wasm, report))
             write_artefact(self._store, report, code)
+            return (time.perf_counter() - begun) * 1000
+        return 0.0
 
     def answer(self, digest: str) -> Answer:
         """As `compile`, with every failure as data."""
         answer = Answer(digest=digest)
         try:
-            self.compile(digest)
+            answer.compile_ms = self.compile(digest)
         except UnfitModule as error:
-            answer.field, answer.message = error.field, error.message
+            answer.field, answer.message, answer.reason = error.field, error.message, error.reason
         except (SandboxError, OSError, MemoryError) as error:
             answer.trouble = str(error) or type(error).__name__
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -4,6 +4,8 @@ A guest's own failure while running is never an exception: it is an `Outcome`. T
 found before a guest runs (`UnfitModule`), for the machine's owner (`UnsafeStore`), and for callers.
 """
 
+from sandbox.job import Reason
+
 
 class SandboxError(Exception):
     """Base of everything that this package raises on purpose."""
@@ -12,13 +14,15 @@ class SandboxError(Exception):
 class UnfitModule(SandboxError):
     """The module cannot be run here; its author has to change it.
 
-    `field` names what is wrong in the terms of a task (`module`, `entry`, `args`, `input`).
+    `field` names what is wrong in the terms of a task (`module`, `entry`, `args`, `input`, `limits.…`); `reason` is
+    that of the outcome, should such a job be run all the same.
     """
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, reason: Reason = "invalid") -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.reason: Reason = reason
 
 
 class MalformedModule(UnfitModule):

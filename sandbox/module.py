@@ -199,7 +199,7 @@ def _admit_memory(report: ModuleReport) -> None:
         raise UnfitModule("module", "has a 64-bit memory; build it for wasm32")
     if memory is not None and memory.minimum * PAGE_BYTES > MEMORY_MB_MAX * MIB:
         raise UnfitModule(
-            "module", f"asks for {memory.minimum} pages of memory at once, more than wasm32 has"
+            "module", f"asks for {memory.minimum} pages of memory at once, more than wasm32 has", "memory"
         )
     if report.imports and not report.memory_exported:
         raise UnfitModule(
@@ -213,12 +213,15 @@ def _admit_memory(report: ModuleReport) -> None:
 
 def _admit_tables(report: ModuleReport) -> None:
     if len(report.tables) > TABLES_MAX:
-        raise UnfitModule("module", f"has {len(report.tables)} tables, at most {TABLES_MAX} are accepted")
+        raise UnfitModule(
+            "module", f"has {len(report.tables)} tables, at most {TABLES_MAX} are accepted", "table"
+        )
     for table in report.tables:
         if table.minimum > TABLE_ELEMENTS_MAX:
             raise UnfitModule(
                 "module",
                 f"has a table of {table.minimum} elements, at most {TABLE_ELEMENTS_MAX} are accepted",
+                "table",
             )
 
 

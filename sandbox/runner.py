@@ -23,7 +23,7 @@ from sandbox.engine import make_engine
 from sandbox.errors import UnfitModule, UnsafeArtefact
 from sandbox.expose import EXPOSED_MEMORY
 from sandbox.host import MEMORY_EXPORT, Host
-from sandbox.job import COMMAND_ENTRY, LIMIT_RANGES, MIB, Job, JobLimits, Outcome, Reason, fault
+from sandbox.job import COMMAND_ENTRY, LIMIT_RANGES, MIB, Job, JobLimits, Outcome, fault
 from sandbox.module import (
     INPUT_BYTES_MAX,
     PAGE_BYTES,
@@ -104,7 +104,7 @@ class Runner:
         try:
             outcome = self._run(job)
         except UnfitModule as error:
-            outcome = refusal(job, error, error.reason if isinstance(error, _OverDeclared) else "invalid")
+            outcome = refusal(job, error)
         except _EngineTrouble as error:
             outcome = fault("crash", f"the engine failed: {error}")
         except UnsafeArtefact as error:
@@ -265,14 +265,6 @@ class Runner:
         return host.trace.close(outcome)
 
 
-class _OverDeclared(UnfitModule):
-    """What the module needs from the start is already more than the job allows."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__("module", message)
-        self.reason = reason
-
-
 def _check_job(job: Job) -> None:
     limits = job.limits
     for name, (least, most) in LIMIT_RANGES.items():
@@ -286,6 +278,5 @@ def _check_declared(report: ModuleReport, job: Job) -> None:
     memory = report.memory
     if memory is not None and memory.minimum * PAGE_BYTES > job.limits.memory_mb * MIB:
         need = memory.minimum * PAGE_BYTES / MIB
-        raise _OverDeclared(
-            "memory", f"starts with {need:.1f} MB of memory, memory_mb allows {job.limits.memory_mb}"
-        )
+        message = f"starts with {need:.1f} MB of memory, memory_mb allows {job.limits.memory_mb}"
+        raise UnfitModule("module", message, "memory")

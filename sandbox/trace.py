@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from sandbox.errors import UnfitModule
-from sandbox.job import Job, Outcome, Reason
+from sandbox.job import Job, Outcome
 
 TRACE_VERSION = "ambient-trace-1"
 _encode = msgspec.msgpack.Encoder().encode
@@ -42,6 +42,6 @@ class Trace:
         return outcome
 
 
-def refusal(job: Job, error: UnfitModule, reason: Reason = "invalid") -> Outcome:
+def refusal(job: Job, error: UnfitModule) -> Outcome:
     """The outcome of a job that cannot run at all, the same wherever it is refused."""
-    return Trace(job).close(Outcome(status="failed", reason=reason, detail=str(error)))
+    return Trace(job).close(Outcome(status="failed", reason=error.reason, detail=str(error)))

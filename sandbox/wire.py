@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from sandbox.job import Job, Outcome
+from sandbox.job import Job, Outcome, Reason
 
 FRAME_BYTES_MAX: Final = 1 << 30
 LENGTH: Final = struct.Struct("<I")
@@ -95,15 +95,18 @@ def decode_up(body: bytes) -> list[Up]:
 class Answer(msgspec.Struct, omit_defaults=True):
     """What became of one module at the compiler, as a line of JSON.
 
-    `field` and `message` are set if the module is unfit, `trouble` if this machine failed.
+    `field`, `message` and `reason` are set if the module is unfit, `trouble` if this machine failed.
     """
 
     digest: str
     field: str = ""
     message: str = ""
+    reason: Reason = "invalid"
     trouble: str = ""
     cpu_seconds: float = 0.0
     """Of the compiler's process so far."""
+    compile_ms: float = 0.0
+    """Time taken for this module; 0 if a compiled form was there already."""
 
 
 class Page:

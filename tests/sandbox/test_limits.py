@@ -74,6 +74,12 @@ def test_table(guests, size, answer):
     assert guests.run(TABLE_GROWS, "f", args=[size]).output == answer
 
 
+@pytest.mark.parametrize("tables", ["(table 100001 funcref)", "(table 1 funcref)" * 9])
+def test_tables_declared(guests, tables):
+    """A module that starts with too large a table, or too many, is refused as such."""
+    assert verdict(guests.run(f'(module {tables} (func (export "f")))', "f")) == ("failed", "table")
+
+
 def test_output(guests):
     """Output over `output_bytes` ends the guest; what was written before is kept."""
     body = "(call $say (i32.const 0) (i32.const 60)) (call $say (i32.const 0) (i32.const 60))"
