@@ -132,7 +132,9 @@ def test_a_view_shows_what_was_reported_and_its_terms_add_up():
     assert [other.node for other in registry.views(0)] == ["n0"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 2000), st.floats(0, 200), st.booleans()), max_size=60))
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.floats(0, 2000), st.floats(0, 200), st.booleans()), max_size=60)
+)
 def test_the_score_column_is_that_of_the_last_report(reports):
     """However reports and readings interleave, the lazily computed column equals the formula on the inputs."""
     registry = registry_of(10)
@@ -171,7 +173,17 @@ def test_taking_and_releasing_in_any_order_ends_at_nothing(durations, shuffled):
 
 @pytest.mark.parametrize(
     ("expected_ms", "per_slot"),
-    [(UNKNOWN_MS, 1), (float("nan"), 1), (0.0, 1), (1e9, 1), (50.0, 1), (25.1, 1), (25.0, 2), (1.0, 50), (0.01, PER_LANE)],
+    [
+        (UNKNOWN_MS, 1),
+        (float("nan"), 1),
+        (0.0, 1),
+        (1e9, 1),
+        (50.0, 1),
+        (25.1, 1),
+        (25.0, 2),
+        (1.0, 50),
+        (0.01, PER_LANE),
+    ],
 )
 def test_how_many_attempts_fill_a_slot(expected_ms, per_slot):
     """Unknown and long ones fill a slot alone, short ones up to 50 ms and 128 of them."""
