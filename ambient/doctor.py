@@ -46,7 +46,7 @@ class _StreamInfo(msgspec.Struct):
 async def examine(settings: ConnectionSettings) -> list[Finding]:
     """Examine server, logs, services and nodes; what cannot be reached ends the list."""
     try:
-        bus = await Bus.connect(settings.nats, cluster=settings.cluster, name="ambient-doctor")
+        bus = await Bus.connect(settings.nats, cluster=settings.cluster, name="ambient-doctor", timeout_s=2)
     except BusError as error:
         return [
             Finding(

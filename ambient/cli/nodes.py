@@ -11,7 +11,7 @@ from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json, table
 from ambient.cli.tasks import open_client
-from ambient.client import ClusterHealth
+from ambient import ClusterHealth
 from bus.messages import NodeView
 
 __all__ = ["commands"]

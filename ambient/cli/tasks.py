@@ -19,6 +19,9 @@ from bus.messages import Limits, Place, TaskState, WhyReply
 
 __all__ = ["commands", "open_client"]
 
+_CONNECT_S = 2.0
+"""A person at a prompt waits less gladly than a service."""
+
 _Arguments = Annotated[str, Parameter(allow_leading_hyphen=True, help="Arguments of the guest.")]
 _Task = Annotated[str, Parameter(help="Task: `<client>.<id>`, or `<id>` of our own.")]
 _Timeout = Annotated[float | None, Parameter(help="Seconds to wait; the task itself goes on.")]
@@ -27,7 +30,7 @@ _Timeout = Annotated[float | None, Parameter(help="Seconds to wait; the task its
 def open_client(connection: Connection) -> Client:
     """The SDK with the settings of this command."""
     settings = connection.settings
-    return connect(settings.nats, cluster=settings.cluster, client=settings.client)
+    return connect(settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=_CONNECT_S)
 
 
 async def run(

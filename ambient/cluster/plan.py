@@ -58,16 +58,8 @@ class ClusterPlan:
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"
-        command = (
-            sys.executable,
-            "-m",
-            "ambient",
-            role,
-            named,
-            name,
-            "--nats",
-            nats,
-            "--cluster",
-            self.cluster,
+        where = ("--nats", nats, "--cluster", self.cluster)
+        kept = () if role == "coordinator" else ("--data", str(self.data / name))
+        return ProcessPlan(
+            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more)
         )
-        return ProcessPlan(name, role, (*command, "--data", str(self.data / name), *more))
