@@ -34,14 +34,14 @@ from bus.signing import VERDICTS, open_signed
 from bus.wire import decode, encode, split_lines
 from verifier import agreement, lines, policies
 from verifier.claims import Claims, Refusal, contradiction
-from verifier.tasks import Attempts, ClosedTask, OpenTask, OwingTask, Place, Vote, find_attempt
+from verifier.settled import Settled
+from verifier.tasks import Attempts, OpenTask, Place, Vote, find_attempt
 
 __all__ = ["Core", "Emission"]
 
 _log = structlog.get_logger("verifier.core")
 _DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
 _LINE: msgspec.json.Decoder[VerdictLine] = msgspec.json.Decoder(VerdictLine)
-_NOWHERE = (0, 0)
 
 
 class Emission(NamedTuple):
@@ -60,16 +60,13 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.reputation = Reputation()
         self._owners: dict[str, str] = {}
-        self._numbers: dict[str, int] = {}
         self._open: dict[str, OpenTask] = {}
-        self._closed: dict[str, bytes] = {}
-        self._owing: dict[str, OwingTask] = {}
-        self._late: dict[tuple[str, str], Late] = {}
+        self._settled = Settled()
         self._dirty: dict[str, None] = {}
 
     def __repr__(self) -> str:
         """How much is known."""
-        return f"Core(decided={self.decided}, open={len(self._open)}, closed={len(self._closed)}, owing={len(self._owing)})"
+        return f"Core(decided={self.decided}, open={len(self._open)}, {self._settled!r})"
 
     @property
     def open_tasks(self) -> int:
@@ -83,9 +80,11 @@ class Core:
 
     def place(self, name: str) -> Place | None:
         """Where in VERDICTS (sequence, line) the task's verdict is; None until it is durable."""
-        packed = self._closed.get(name)
-        place = ClosedTask.place(packed) if packed is not None else _NOWHERE
-        return place if place != _NOWHERE else None
+        return self._settled.place(name)
+
+    def owner(self, node: str) -> str | None:
+        """The key (hex) that owns a node id, None where nobody enrolled it."""
+        return self._owners.get(node)
 
     # -- ASSIGNMENTS -----------------------------------------------------------------------------------
 
@@ -102,16 +101,15 @@ class Core:
             elif type(decision) is Enrolled:
                 # The first key to claim a node id owns it, for ever: a later claim is a take-over attempt.
                 self._owners.setdefault(decision.node, decision.key)
-            elif type(decision) is Abandoned and decision.task not in self._closed:
+            elif type(decision) is Abandoned and decision.task not in self._settled:
                 self._task(decision.task).abandoned = decision
                 self._dirty[decision.task] = None
         self.decided = sequence
 
     def _assigned(self, sequence: int, assigned: Assigned) -> None:
         name = assigned.task
-        packed = self._closed.get(name)
-        if packed is not None:
-            self._owe(name, packed, ((sequence, assigned),))
+        if name in self._settled:
+            self._settled.owe(name, sequence, assigned)
             return
         task = self._task(name)
         if task.attempts:
@@ -180,15 +178,16 @@ class Core:
         return ""
 
     def _claim_late(self, node: str, result: Result, place: Place) -> str:
-        owing = self._owing.get(result.task)
-        if owing is None or node not in owing.nodes:
-            return "settled" if result.task in self._closed else "not assigned"
-        reason = _unfit(owing.attempts, node, result)
+        attempts = self._settled.owed(result.task, node, result.attempt)
+        if not attempts:
+            return "settled" if result.task in self._settled else "not assigned"
+        reason = _unfit(attempts, node, result)
         if reason:
             return reason
-        self._settle(result.task, node)
-        if result.status != "fault":  # a fault is neither honest nor false: there is nothing to agree with
-            self._add_late(result.task, node, agreement.of_result(result), place)
+        if result.status == "fault":  # neither honest nor false: there is nothing to agree with
+            self._settled.fault(result.task, node, result.attempt)
+        elif self._settled.hear(result.task, node):
+            self._settled.add_late(result.task, node, agreement.of_result(result), place)
         return ""
 
     # -- VERDICTS --------------------------------------------------------------------------------------
@@ -213,43 +212,39 @@ class Core:
 
     def _fold_line(self, message: VerdictLine, place: Place) -> None:
         if type(message) is Verdict:
-            if message.task in self._closed:
+            if message.task in self._settled:
                 self._ignore("second verdict", sequence=place[0], task=message.task)
                 return
-            task = self._open.pop(message.task, None) or OpenTask()
-            counted = (*message.agree, *message.dissent)
-            self._close(message.task, task, agreement.of_verdict(message), place, counted)
+            self._close(
+                message.task, agreement.of_verdict(message), (*message.agree, *message.dissent), place
+            )
         elif type(message) is Inconclusive:
-            if message.task not in self._closed:
+            if message.task not in self._settled:
                 task = self._task(message.task)
                 task.asked_after = max(task.asked_after, message.after)
                 task.named += message.faulted
         elif type(message) is Late:
-            self._late.pop((message.task, message.node), None)
-            self._settle(message.task, message.node)
+            self._settled.forget_late(message.task, message.node)
         self.reputation.fold(message)
 
     def placed(self, sequence: int, emissions: Iterable[Emission]) -> None:
         """The lines of `emissions` are durable, together at `sequence`."""
         for at, (_, message, _) in enumerate(emissions):
             if type(message) is Verdict:
-                self._closed[message.task] = ClosedTask.placed(self._closed[message.task], (sequence, at))
+                self._settled.set_place(message.task, (sequence, at))
             self.reputation.fold(message)
 
     # -- judging ---------------------------------------------------------------------------------------
 
     def judge(self) -> list[Emission]:
         """Decide all that can be decided; the lines to write, in order. Each is given out once."""
-        if not self._dirty and not self._late:
-            return []
         emissions: list[Emission] = []
         dirty, self._dirty = self._dirty, {}
         for name in dirty:
             task = self._open.get(name)
             if task is not None:
                 emissions.extend(self._judge(name, task))
-        emissions.extend(Emission(encode(late), late, together=False) for late in self._late.values())
-        self._late.clear()
+        emissions.extend(Emission(encode(late), late, together=False) for late in self._settled.take_late())
         return emissions
 
     def _judge(self, name: str, task: OpenTask) -> Iterable[Emission]:
@@ -259,11 +254,11 @@ class Core:
             outcome = policies.policy_for(task.attempts[0][1].verify).decide(task.standing())
         if isinstance(outcome, policies.Accept):
             verdict = lines.accepted(name, task, outcome)
-            self._close(name, task, task.votes[outcome.agreeing[0]].key, _NOWHERE, tuple(task.votes))
+            self._close(name, task.votes[outcome.agreeing[0]].key, task.votes)
             return (Emission(encode(verdict), verdict, task.attempts[0][1].together),)
         if task.abandoned is not None:
             verdict = lines.given_up(task, task.abandoned)
-            self._close(name, task, agreement.NOTHING, _NOWHERE, ())
+            self._close(name, agreement.NOTHING, ())
             return (Emission(encode(verdict), verdict, task.abandoned.together),)
         if isinstance(outcome, policies.Inconclusive) and not task.need_is_open:
             need = lines.undecided(name, task, outcome)
@@ -272,56 +267,10 @@ class Core:
             return (Emission(encode(need), need, together=False),)
         return ()
 
-    # -- closed tasks ----------------------------------------------------------------------------------
-
-    def _close(self, name: str, task: OpenTask, key: bytes, place: Place, counted: tuple[str, ...]) -> None:
-        self._open.pop(name, None)
+    def _close(self, name: str, key: bytes, counted: Iterable[str], place: Place = (0, 0)) -> None:
+        task = self._open.pop(name, None) or OpenTask()
         self._dirty.pop(name, None)
-        self._closed[name] = ClosedTask.pack(place, key, [self._number(node) for node in counted])
-        if key == agreement.NOTHING:
-            return  # there is no answer that a late one could agree with
-        self._owe(name, self._closed[name], task.attempts)
-        for node, vote in task.votes.items():
-            if node not in counted:
-                self._settle(name, node)
-                self._add_late(name, node, vote.key, vote.place)
-        for node in task.faulted:
-            if node not in counted:
-                self._settle(name, node)
-
-    def _owe(self, name: str, packed: bytes, attempts: Attempts) -> None:
-        """Remember the assigned nodes that were not heard yet: their answers are late, but count."""
-        if ClosedTask.key(packed) == agreement.NOTHING:
-            return
-        heard = ClosedTask.heard(packed)
-        nodes = [n for _, a in attempts for n in a.nodes if self._number(n) not in heard]
-        if not nodes:
-            return
-        owing = self._owing.get(name)
-        if owing is None:
-            self._owing[name] = OwingTask(attempts, nodes)
-        else:
-            owing.attempts += attempts
-            owing.nodes.update(nodes)
-
-    def _settle(self, name: str, node: str) -> None:
-        """Nothing more is expected of this node for this closed task."""
-        packed = self._closed.get(name)
-        number = self._number(node)
-        if packed is not None and number not in ClosedTask.heard(packed):
-            self._closed[name] = ClosedTask.hear(packed, number)
-        owing = self._owing.get(name)
-        if owing is not None:
-            owing.nodes.discard(node)
-            if not owing.nodes:
-                del self._owing[name]
-
-    def _add_late(self, name: str, node: str, key: bytes, place: Place) -> None:
-        agrees = key == ClosedTask.key(self._closed[name])
-        self._late[name, node] = Late(task=name, node=node, agrees=agrees, evidence=place)
-
-    def _number(self, node: str) -> int:
-        return self._numbers.setdefault(node, len(self._numbers))
+        self._settled.close(name, task, key, counted, place)
 
     def _ignore(self, reason: str, **facts: object) -> None:
         self.counters[reason] += 1

@@ -11,12 +11,17 @@ from verifier.claims import Claims
 
 __all__ = ["Merge"]
 
+_FORGERS_MAX = 1024
+"""Keys remembered as forgers at most; making a key costs nothing, so the set must not grow with them."""
+
 
 class Merge:
     """Holds claims back until their decisions are known."""
 
     def __init__(self) -> None:
         self._held: deque[Claims] = deque()
+        self._forgers: set[str] = set()
+        self._dropped = 0
 
     def __repr__(self) -> str:
         """How many claims wait, and for what."""
@@ -31,7 +36,12 @@ class Merge:
         return self._held[0].horizon if self._held else 0
 
     def offer(self, claims: Claims, decided: int) -> list[Claims]:
-        """Take in the next claims of RESULTS; return what may be folded now that ASSIGNMENTS is at `decided`."""
+        """Take in the next claims of RESULTS; return what may be folded now that ASSIGNMENTS is at `decided`.
+
+        A key that once answered a decision that did not exist is not waited for again, so that it cannot hold the others up.
+        """
+        if claims.horizon > decided and claims.key in self._forgers:
+            claims = self._trim(claims, decided)
         if not self._held and claims.horizon <= decided:
             return [claims]
         self._held.append(claims)
@@ -49,13 +59,24 @@ class Merge:
         """The sequence in RESULTS of the last claims held, 0 if none are held."""
         return self._held[-1].sequence if self._held else 0
 
-    def cut(self, end: int, newest: int) -> int:
-        """Drop answers to decisions beyond `end` from the claims up to `newest`; return how many.
+    def cut(self, end: int, newest: int) -> None:
+        """Drop answers to decisions beyond `end` from the claims up to `newest`.
 
         `end` must have been asked of the server after the claims `newest` came in: only then are such answers forgeries.
         """
-        before = sum(len(claims.members) for claims in self._held)
-        self._held = deque(
-            c.within(end) if c.horizon > end and c.sequence <= newest else c for c in self._held
-        )
-        return before - sum(len(claims.members) for claims in self._held)
+        for at, claims in enumerate(self._held):
+            if claims.horizon > end and claims.sequence <= newest:
+                if len(self._forgers) >= _FORGERS_MAX:
+                    self._forgers.clear()
+                self._forgers.add(claims.key)
+                self._held[at] = self._trim(claims, end)
+
+    def take_dropped(self) -> int:
+        """How many answers were dropped since this was last asked."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def _trim(self, claims: Claims, end: int) -> Claims:
+        trimmed = claims.within(end)
+        self._dropped += len(claims.members) - len(trimmed.members)
+        return trimmed

@@ -1,19 +1,15 @@
-"""What the verifier remembers of tasks: all that is needed of open ones, a few bytes of closed ones.
+"""What the verifier remembers of a task that has no verdict yet.
 
 Guarantees that what an `OpenTask` says depends only on what was folded into it, not on the order in which the three logs were
-interleaved. A closed task is one `bytes` object: place in VERDICTS, agreement key, and the numbers of the nodes heard.
+interleaved. What remains of a task after its verdict is `verifier.settled`'s.
 """
-
-import struct
-from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from bus.messages import Abandoned, Assigned, Result
-from verifier.agreement import KEY_BYTES
 from verifier.policies import Standing
 
-__all__ = ["ClosedTask", "OpenTask", "OwingTask", "Vote"]
+__all__ = ["Attempts", "OpenTask", "Place", "Vote", "find_attempt"]
 
 type Place = tuple[int, int]
 type Attempts = tuple[tuple[int, Assigned], ...]
@@ -111,51 +107,3 @@ class OpenTask:
 
     def _replaced(self, node: str, attempt: int) -> bool:
         return any(a.attempt > attempt and node in a.replaces for _, a in self.attempts)
-
-
-class OwingTask:
-    """A task with a verdict, from some of whose assigned `nodes` an answer may still come."""
-
-    __slots__ = ("attempts", "nodes")
-
-    def __init__(self, attempts: Attempts, nodes: Iterable[str]) -> None:
-        self.attempts = attempts
-        self.nodes = set(nodes)
-
-
-class ClosedTask:
-    """The packed form of a task with a verdict; a namespace of functions, as the form itself is plain `bytes`."""
-
-    _HEAD = struct.Struct(f"=QI{KEY_BYTES}s")
-    _PLACE = struct.Struct("=QI")
-
-    @classmethod
-    def pack(cls, place: Place, key: bytes, heard: Sequence[int]) -> bytes:
-        """Pack; `heard` are numbers of nodes, `place` is (0, 0) until the verdict is durable."""
-        return cls._HEAD.pack(*place, key) + struct.pack(f"={len(heard)}I", *heard)
-
-    @classmethod
-    def place(cls, packed: bytes) -> Place:
-        """The verdict's sequence and line in VERDICTS."""
-        sequence, line = cls._PLACE.unpack_from(packed)
-        return sequence, line
-
-    @classmethod
-    def placed(cls, packed: bytes, place: Place) -> bytes:
-        """The same with its place filled in."""
-        return cls._PLACE.pack(*place) + packed[cls._PLACE.size :]
-
-    @classmethod
-    def key(cls, packed: bytes) -> bytes:
-        """The agreement key of the accepted answer."""
-        return packed[cls._PLACE.size : cls._HEAD.size]
-
-    @classmethod
-    def heard(cls, packed: bytes) -> tuple[int, ...]:
-        """The numbers of the nodes whose answers are counted."""
-        return struct.unpack(f"={(len(packed) - cls._HEAD.size) // 4}I", packed[cls._HEAD.size :])
-
-    @classmethod
-    def hear(cls, packed: bytes, number: int) -> bytes:
-        """The same with one more node heard."""
-        return packed + struct.pack("=I", number)

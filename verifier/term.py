@@ -168,6 +168,11 @@ class Term:
         if isinstance(opened, Refusal):
             self.core.refuse(opened)
             return
+        owner = self.core.owner(opened.node)
+        if owner is not None and owner != opened.key:
+            # Folding refuses and counts them as well; only, nobody must wait for the decisions they may name.
+            self.core.fold_claims(opened)
+            return
         self._fold(self._merge.offer(opened, self.core.decided))
         if self._merge:
             self._held.set()
@@ -179,6 +184,7 @@ class Term:
     def _fold(self, ready: list[Claims]) -> None:
         for claims in ready:
             self.core.fold_claims(claims)
+        self.core.refuse_future(self._merge.take_dropped())
         if self.leading:
             self._judge()
         if self._paused:
@@ -217,17 +223,17 @@ class Term:
         """Where results wait longer than ASSIGNMENTS can lag, find out whether what they answer exists at all."""
         end = 0
         while True:
-            await self._held.wait()
-            self._held.clear()
-            while self._merge:
-                await asyncio.sleep(_GRACE_S)
-                if self._merge.horizon <= end or not self._merge:
-                    continue
-                newest = self._merge.newest
-                try:
-                    end = await last_sequence(self._bus, "assignments")
-                except BusError as error:
-                    _log.debug("asking the log", reason=str(error))
-                    continue
-                self.core.refuse_future(self._merge.cut(end, newest))
-                self._fold(self._merge.advance(self.core.decided))
+            if not self._merge:
+                self._held.clear()
+                await self._held.wait()
+            await asyncio.sleep(_GRACE_S)
+            newest = self._merge.newest
+            if self._merge.horizon <= end:
+                continue
+            try:
+                end = await last_sequence(self._bus, "assignments")
+            except BusError as error:
+                _log.debug("asking the log", reason=str(error))
+                continue
+            self._merge.cut(end, newest)
+            self._fold(self._merge.advance(self.core.decided))

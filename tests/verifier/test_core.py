@@ -1,0 +1,157 @@
+"""The pure core over generated histories: whatever nodes claim and whenever the verifier dies, one verdict, the right one."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bus.messages import Inconclusive, Quorum, Verdict, VerifyPolicy
+from bus.reputation import Reputation
+from tests.verifier.history import HONEST, NODES, POLICIES, STEPS, World, fold_verdicts
+from verifier.core import Core
+from verifier.merge import Merge
+
+NUMBERS = st.tuples(st.integers(0, STEPS - 1), st.integers(0, 1000))
+BOUNDED = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A world whose liars are fewer than an agreement needs, after some history; not drained."""
+    policy: VerifyPolicy = draw(st.sampled_from(POLICIES))
+    most = policy.agree - 1 if isinstance(policy, Quorum) else 0
+    shuffled = draw(st.permutations(NODES))
+    liars = tuple(shuffled[: draw(st.integers(0, most))])
+    faulty = tuple(shuffled[most : most + draw(st.integers(0, 3))])
+    world = World(policy, liars, faulty)
+    for choice, which in draw(st.lists(NUMBERS, max_size=60)):
+        world.step(choice, which)
+    return world
+
+
+@BOUNDED
+@given(worlds())
+def test_every_task_ends_in_exactly_one_verdict(world: World) -> None:
+    """Assigned or given up, through crashes, replays and forgeries: each task has one verdict, and no other task any."""
+    world.drain()
+
+    judged = [line.task for line in world.lines if isinstance(line, Verdict)]
+    assert sorted(judged) == sorted(world.attempts)
+    assert world.core.open_tasks == 0
+
+
+@BOUNDED
+@given(worlds())
+def test_a_minority_of_liars_never_wins(world: World) -> None:
+    """Where fewer lie than an agreement takes, what is verified is the truth, said by that many different nodes."""
+    world.drain()
+    agree = world.policy.agree if isinstance(world.policy, Quorum) else 1
+    for task in world.attempts:
+        verdict = world.verdict(task)
+        if verdict.status == "verified":
+            assert verdict.output == HONEST
+            assert len(set(verdict.agree)) == len(verdict.agree) >= agree
+            assert not set(verdict.agree) & set(world.liars)
+            assert set(verdict.dissent) <= set(world.liars)
+        else:
+            assert task in world.abandoned
+            assert verdict.agree == verdict.dissent == ()
+
+
+@BOUNDED
+@given(worlds())
+def test_evidence_shows_what_was_counted(world: World) -> None:
+    """Each place named as evidence holds a result by the node named beside it, about that very task."""
+    world.drain()
+    for task in world.attempts:
+        verdict = world.verdict(task)
+        nodes = (*verdict.agree, *verdict.dissent)
+        assert len(verdict.evidence) == len(nodes)
+        for node, (sequence, line) in zip(nodes, verdict.evidence, strict=True):
+            _, shown = world.claims[sequence - 1].members[line]
+            assert (shown.task, shown.node) == (task, node)
+
+
+@BOUNDED
+@given(worlds())
+def test_a_node_counts_once_per_task(world: World) -> None:
+    """No node is both counted and late, late twice, or named as faulted twice for the same task."""
+    world.drain()
+    for task in world.attempts:
+        verdict = world.verdict(task)
+        counted = (*verdict.agree, *verdict.dissent, *(late.node for late in world.lates(task)))
+        assert len(counted) == len(set(counted))
+        named = [n for line in world.of(task, Inconclusive) for n in line.faulted] + list(verdict.faulted)
+        assert len(named) == len(set(named))
+        assert set(named) <= set(world.faulty)
+        assert all(late.agrees == (late.node not in world.liars) for late in world.lates(task))
+
+
+@BOUNDED
+@given(worlds())
+def test_a_need_is_never_asked_twice(world: World) -> None:
+    """Each request considers more attempts than the one before, and asks only nodes that have not answered."""
+    world.drain()
+    for task in world.attempts:
+        needs = [line for line in world.of(task, Inconclusive) if isinstance(line, Inconclusive)]
+        considered = [need.after for need in needs]
+        assert considered == sorted(set(considered))
+        assert all(need.need > 0 for need in needs)
+        assert all(set(need.faulted) <= set(need.exclude) for need in needs)
+
+
+@BOUNDED
+@given(worlds(), st.lists(st.integers(0, 2), max_size=200))
+def test_any_interleaving_of_the_logs_folds_to_the_same(world: World, order: list[int]) -> None:
+    """A standby may read the three logs in any order: what it would decide is what one that reads log by log would."""
+    straight, woven = Core(), Core()
+    fold(world, straight, [0] * len(world.written) + [1] * len(world.decisions) + [2] * len(world.claims))
+    fold(world, woven, order + [1, 2, 0] * (len(world.claims) + len(world.decisions) + len(world.written)))
+
+    assert sorted(e.line for e in straight.judge()) == sorted(e.line for e in woven.judge())
+    assert sorted(straight.reputation) == sorted(woven.reputation)
+    assert straight.open_tasks == woven.open_tasks
+
+
+@BOUNDED
+@given(worlds())
+def test_a_restart_writes_nothing_again(world: World) -> None:
+    """From the logs of a finished history, a new verifier finds every verdict in its place and nothing to write."""
+    world.drain()
+    restarted = fold_verdicts(world.written)
+    fold(world, restarted, [1] * len(world.decisions) + [2] * len(world.claims))
+
+    assert restarted.judge() == []
+    assert sorted(restarted.reputation) == sorted(world.core.reputation)
+    assert {t: restarted.place(t) for t in world.attempts} == {t: world.core.place(t) for t in world.attempts}
+
+
+@BOUNDED
+@given(worlds())
+def test_reputation_is_what_anybody_folds_from_the_log(world: World) -> None:
+    """The verifier's figures, kept while writing, are those of a reader of VERDICTS."""
+    world.drain()
+    read = Reputation()
+    for line in world.lines:
+        read.fold(line)
+
+    assert sorted(read) == sorted(world.core.reputation)
+
+
+def fold(world: World, core: Core, order: list[int]) -> None:
+    """Feed the logs to `core`: 0 reads an entry of VERDICTS, 1 of ASSIGNMENTS, 2 of RESULTS."""
+    merge = Merge()
+    at = [0, 0, 0]
+    logs = (world.written, world.decisions, world.claims)
+    for log in order:
+        if at[log] == len(logs[log]):
+            continue
+        at[log] += 1
+        if log == 0:
+            fold_verdicts(world.written[: at[0]], core, at[0] - 1)
+        elif log == 1:
+            core.fold_decisions(at[1], world.decisions[at[1] - 1])
+            ready = merge.advance(core.decided)
+        else:
+            ready = merge.offer(world.claims[at[2] - 1], core.decided)
+        for claims in ready if log else ():
+            core.fold_claims(claims)
+    assert not merge

@@ -1,0 +1,145 @@
+"""What the verifier remembers of tasks that have their verdict.
+
+A closed task is one `bytes` object: the verdict's place in VERDICTS, the agreement key of what it accepted, and the numbers of the nodes
+that were heard; some 70 bytes, as there will be millions. Only while assigned nodes still owe an answer are the
+assignments kept too. Guarantees that a node is heard once per task, however often and in whatever order the logs say so.
+"""
+
+import struct
+from collections.abc import Callable, Iterable
+
+from bus.messages import Assigned, Late
+from verifier.agreement import KEY_BYTES, NOTHING
+from verifier.tasks import Attempts, OpenTask, Place
+
+__all__ = ["Settled"]
+
+_HEAD = struct.Struct(f"=QI{KEY_BYTES}s")
+_PLACE = struct.Struct("=QI")
+_NUMBER = struct.Struct("=I")
+_NOWHERE = (0, 0)
+
+
+class _Owing:
+    """A closed task to some of whose attempts an answer may still come: `pairs` of node and attempt."""
+
+    __slots__ = ("attempts", "pairs")
+
+    def __init__(self) -> None:
+        self.attempts: Attempts = ()
+        self.pairs: set[tuple[str, int]] = set()
+
+
+def _key(packed: bytes) -> bytes:
+    return packed[_PLACE.size : _HEAD.size]
+
+
+def _heard(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"={(len(packed) - _HEAD.size) // _NUMBER.size}I", packed[_HEAD.size :])
+
+
+class Settled:
+    """All closed tasks, and the late answers that are not yet in VERDICTS."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+        self._owing: dict[str, _Owing] = {}
+        self._late: dict[tuple[str, str], Late] = {}
+        self._numbers: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        """How many there are, and of how many an answer is still awaited."""
+        return f"Settled({len(self._packed)}, owing={len(self._owing)}, late={len(self._late)})"
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def place(self, name: str) -> Place | None:
+        """Where in VERDICTS (sequence, line) the verdict is; None without one, or until it is durable."""
+        packed = self._packed.get(name)
+        if packed is None:
+            return None
+        sequence, line = _PLACE.unpack_from(packed)
+        return (sequence, line) if sequence else None
+
+    def set_place(self, name: str, place: Place) -> None:
+        """The verdict is durable, there."""
+        self._packed[name] = _PLACE.pack(*place) + self._packed[name][_PLACE.size :]
+
+    def close(
+        self, name: str, task: OpenTask, key: bytes, counted: Iterable[str], place: Place = _NOWHERE
+    ) -> None:
+        """Take over a task whose verdict accepted `key` and counted these nodes.
+
+        A vote that the verdict does not count becomes late: another verifier decided before it had read that far.
+        """
+        numbers = [self._number(node) for node in counted]
+        self._packed[name] = _HEAD.pack(*place, key) + struct.pack(f"={len(numbers)}I", *numbers)
+        if key == NOTHING:
+            return  # there is no answer that a late one could agree with
+        for decision, assigned in task.attempts:
+            self.owe(name, decision, assigned)
+        for node, vote in task.votes.items():
+            if self.hear(name, node):
+                self.add_late(name, node, vote.key, vote.place)
+        for node, attempt in task.faults:
+            self.fault(name, node, attempt)
+
+    def owe(self, name: str, decision: int, assigned: Assigned) -> None:
+        """An assignment of a closed task: answers of its nodes that were not heard yet will be late, but count."""
+        packed = self._packed[name]
+        heard = _heard(packed)
+        pairs = [(node, assigned.attempt) for node in assigned.nodes if self._number(node) not in heard]
+        if not pairs or _key(packed) == NOTHING:
+            return
+        owing = self._owing.setdefault(name, _Owing())
+        owing.attempts += ((decision, assigned),)
+        owing.pairs.update(pairs)
+
+    def owed(self, name: str, node: str, attempt: int) -> Attempts:
+        """The task's attempts that are still owed answers, if `node` owes one to `attempt`; none otherwise."""
+        owing = self._owing.get(name)
+        return owing.attempts if owing is not None and (node, attempt) in owing.pairs else ()
+
+    def hear(self, name: str, node: str) -> bool:
+        """The node's answer to this closed task is known; whether it had not been before."""
+        packed = self._packed.get(name)
+        number = self._number(node)
+        if packed is None or number in _heard(packed):
+            return False
+        self._packed[name] = packed + _NUMBER.pack(number)
+        self._expect_no_more(name, lambda pair: pair[0] == node)
+        return True
+
+    def fault(self, name: str, node: str, attempt: int) -> None:
+        """The node failed of itself in this attempt: that is no answer, and none will come to this attempt."""
+        self._expect_no_more(name, lambda pair: pair == (node, attempt))
+
+    def _expect_no_more(self, name: str, of: Callable[[tuple[str, int]], bool]) -> None:
+        owing = self._owing.get(name)
+        if owing is not None:
+            owing.pairs = {pair for pair in owing.pairs if not of(pair)}
+            if not owing.pairs:
+                del self._owing[name]
+
+    def add_late(self, name: str, node: str, key: bytes, place: Place) -> None:
+        """An answer that came after the verdict, to be written."""
+        agrees = key == _key(self._packed[name])
+        self._late[name, node] = Late(task=name, node=node, agrees=agrees, evidence=place)
+
+    def forget_late(self, name: str, node: str) -> None:
+        """VERDICTS holds this late answer already."""
+        self._late.pop((name, node), None)
+        self.hear(name, node)
+
+    def take_late(self) -> list[Late]:
+        """The late answers to write; each is given out once."""
+        late = list(self._late.values())
+        self._late.clear()
+        return late
+
+    def _number(self, node: str) -> int:
+        return self._numbers.setdefault(node, len(self._numbers))
