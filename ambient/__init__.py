@@ -3,7 +3,7 @@
 Everything that users need is here; `ambient.errors` says which error blames whom.
 """
 
-from ambient.client import Client, ClusterHealth, connect
+from ambient.client import Client, connect
 from ambient.errors import (
     AmbientError,
     BusUnavailable,
@@ -25,7 +25,9 @@ from ambient.errors import (
     TaskUnknown,
 )
 from ambient.policies import Limits, Place, Quorum, Signature
+from ambient.questions import ClusterHealth
 from ambient.submission import TaskOptions
+from ambient.sync import SyncClient, SyncTask, connect_sync
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
 
@@ -48,6 +50,8 @@ __all__ = [
     "ServiceMissing",
     "Signature",
     "StillOpen",
+    "SyncClient",
+    "SyncTask",
     "Task",
     "TaskCancelled",
     "TaskExpired",
@@ -58,4 +62,5 @@ __all__ = [
     "TaskUnknown",
     "TaskVerdict",
     "connect",
+    "connect_sync",
 ]

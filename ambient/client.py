@@ -10,19 +10,19 @@ notice was lost, came twice, or the server restarted meanwhile. Errors are those
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from itertools import count
 from types import TracebackType
 from typing import Self, Unpack
 
-import msgspec
-
 from ambient import mapping
 from ambient.courier import Courier
-from ambient.errors import ClientClosed, Rejected, ServiceMissing, TaskRejected, mapped
+from ambient.errors import ClientClosed, Rejected, TaskRejected, mapped
+from ambient.logs import keep_quiet
 from ambient.mapping import DEFAULT_IN_FLIGHT, Items, MapItem, Mapping
 from ambient.modules import Modules, ModuleSource
 from ambient.outstanding import Entry, Sink
+from ambient.questions import ClusterHealth, Questions
 from ambient.settings import resolve
 from ambient.submission import Argument, Form, InputLike, TaskOptions, as_bytes
 from ambient.task import Task
@@ -31,33 +31,11 @@ from bus.connection import Bus
 from bus.errors import Malformed
 from bus.messages import (
     INLINE_LIMIT_BYTES,
-    NodesReply,
-    NodeView,
-    ServiceHealth,
-    TasksReply,
-    TasksRequest,
-    TaskState,
-    TaskView,
-    WhyReply,
-    WhyRequest,
 )
 from bus.subjects import token
 from bus.wire import sha256_hex
 
 __all__ = ["Client", "ClusterHealth", "connect"]
-
-
-class ClusterHealth(msgspec.Struct, frozen=True):
-    """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server."""
-
-    coordinator: ServiceHealth | None
-    verifier: ServiceHealth | None
-    round_trip_ms: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether tasks submitted now will be worked on and judged."""
-        return self.coordinator is not None and self.verifier is not None and self.coordinator.nodes > 0
 
 
 def connect(
@@ -86,7 +64,7 @@ def connect(
     return Client(settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=timeout_s)
 
 
-class Client:
+class Client(Questions):
     """A connection to one cluster in the name of one client. Made by `connect`; for one event loop."""
 
     def __init__(self, url: str, *, cluster: str, client: str, timeout_s: float | None = 5.0) -> None:
@@ -120,6 +98,7 @@ class Client:
         """Connect; raises `BusUnavailable`. `async with` does it."""
         if self._courier is not None:
             return
+        keep_quiet()
         with mapped():
             bus = await Bus.connect(
                 self.url, cluster=self.cluster, name=f"ambient {self.name}", timeout_s=self._timeout_s
@@ -191,6 +170,28 @@ class Client:
             raise
         return task
 
+    async def submit_many(
+        self, module: ModuleSource, inputs: Iterable[MapItem], **options: Unpack[TaskOptions]
+    ) -> list[Task]:
+        """Submit one task per input (as `map` takes them) and return their handles once all of them are durable.
+
+        Raises what `submit` raises; tasks that were stored before an error go on. `map` also waits for room in a full log.
+        """
+        courier, make = self._open_courier(), await self._maker(module, options)
+        tasks: list[Task] = []
+        for item in inputs:
+            task = Task(courier)
+            made = make(task, len(tasks), item)
+            entry = made if isinstance(made, Entry) else await made
+            task.name = entry.name
+            courier.submit(entry)
+            tasks.append(task)
+            if len(tasks) % mapping.YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        for task in tasks:
+            await task.until_stored()
+        return tasks
+
     def map(
         self,
         module: ModuleSource,
@@ -250,7 +251,7 @@ class Client:
         if isinstance(task, Task):
             return await task.result(check=check, timeout_s=timeout_s)
         courier = self._open_courier()
-        handle = Task(courier, self._full_name(task))
+        handle = Task(courier, self.full_name(task))
         entry = Entry(handle.name, b"", handle)
         courier.expect(entry)
         try:
@@ -260,45 +261,12 @@ class Client:
 
     async def cancel(self, task: str | Task) -> None:
         """Withdraw a task of this client; it ends as `cancelled` unless another verdict came first. See `Task.cancel`."""
-        name = task.name if isinstance(task, Task) else self._full_name(task)
+        name = self.full_name(task)
         if not name.startswith(f"{self.name}."):
             raise TaskRejected(
                 "task", f"only tasks of client {self.name!r} can be cancelled here, not {name!r}"
             )
         await Task(self._open_courier(), name).cancel()
-
-    async def why(self, task: str | Task) -> WhyReply:
-        """Where a task stands and why, node by node. Raises `ServiceMissing` where no coordinator runs."""
-        name = task.name if isinstance(task, Task) else self._full_name(task)
-        return await self._ask("coordinator", "why", WhyRequest(name), WhyReply)
-
-    async def nodes(self) -> list[NodeView]:
-        """The nodes as the coordinator sees them."""
-        return (await self._ask("coordinator", "nodes", b"{}", NodesReply)).nodes
-
-    async def tasks(
-        self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100
-    ) -> list[TaskView]:
-        """The newest tasks, newest first, at most `limit` (1 to 1000): of one client or all, in one state or all."""
-        question = TasksRequest(client=client, state=state, limit=limit)
-        return (await self._ask("coordinator", "tasks", question, TasksReply)).tasks
-
-    async def health(self) -> ClusterHealth:
-        """Who leads the cluster, and how far away its server is. Raises `BusUnavailable`."""
-        coordinator, verifier = await asyncio.gather(self._health("coordinator"), self._health("verifier"))
-        with mapped():
-            return ClusterHealth(coordinator, verifier, await self.bus.round_trip_ms())
-
-    async def _health(self, service: str) -> ServiceHealth | None:
-        try:
-            return await self._ask(service, "health", b"{}", ServiceHealth)
-        except ServiceMissing:
-            return None
-
-    async def _ask[T](self, service: str, endpoint: str, question: object, answer: type[T]) -> T:
-        bus = self.bus
-        with mapped():
-            return await bus.request(bus.subjects.service(service, endpoint), question, answer)
 
     async def _submit(
         self,
@@ -349,7 +317,10 @@ class Client:
     def _new_id(self) -> str:
         return f"{self._prefix}-{next(self._count)}"
 
-    def _full_name(self, task: str) -> str:
+    def full_name(self, task: str | Task) -> str:
+        """`<client>.<id>` of a handle, an id or a full name; raises `TaskRejected` for anything else."""
+        if isinstance(task, Task):
+            return task.name
         client, dot, task_id = task.rpartition(".")
         _token("task", task_id)
         return f"{_token('client', client)}.{task_id}" if dot else f"{self.name}.{task_id}"

@@ -8,28 +8,25 @@ is found by asking the coordinator. Waiting itself, and what it is worth, is lef
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
 
-from ambient.asking import Schedule
 from ambient.errors import (
-    AmbientError,
     ClientClosed,
     OutputUnavailable,
     TaskRejected,
-    TaskUnknown,
     from_bus,
 )
+from ambient.inquiry import Inquiry
 from ambient.outstanding import Entry, Outstanding
 from ambient.verdict import TaskVerdict
 from bus.blobs import Blobs
 from bus.connection import Bus, Received
-from bus.errors import BlobCorrupt, BlobMissing, BusError, LogFull, Malformed, NoResponder, StreamMissing
-from bus.messages import Pending, Refused, Verdict, VerdictLine, VerdictRequest, WhyReply, WhyRequest
-from bus.wire import decode, decoder, encode, split_lines
+from bus.errors import BlobCorrupt, BlobMissing, BusError, LogFull, Malformed, StreamMissing
+from bus.messages import Pending, Refused, Verdict, VerdictLine
+from bus.wire import decode, decoder, split_lines
 from bus.writer import OpenWriter
 
 __all__ = ["Courier"]
@@ -60,7 +57,7 @@ class Courier:
         self.name = name
         self.blobs = Blobs(bus, name)
         self.outstanding = Outstanding(name)
-        self._schedule = Schedule()
+        self._inquiry = Inquiry(bus, self.outstanding, self._settle)
         self._tasks: OpenWriter[Entry] = OpenWriter(
             bus,
             bus.subjects.stream("tasks"),
@@ -77,7 +74,6 @@ class Courier:
         )
         self._loop = asyncio.get_running_loop()
         self._returned_at = float("-inf")
-        self._wake = asyncio.Event()
         self._fetching = asyncio.Semaphore(_FETCHES)
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -91,7 +87,7 @@ class Courier:
         self.bus.on_reconnect(self._on_return)
         self._tasks.start()
         self._cancels.start()
-        self.spawn(self._ask_for_ever(), "ask for verdicts")
+        self.spawn(self._inquiry.run(), "ask for verdicts")
 
     async def close(self) -> None:
         """Stop; every open entry is told that the client closed. The tasks themselves go on."""
@@ -123,8 +119,7 @@ class Courier:
         """Expect the verdict of a task that was submitted before, or by somebody else."""
         self._check_open()
         self.outstanding.add(entry)
-        self._schedule.at_once(entry)
-        self._wake.set()
+        self._inquiry.at_once(entry)
 
     def forget(self, entry: Entry) -> None:
         """Nobody waits for this entry any more."""
@@ -142,18 +137,14 @@ class Courier:
 
     def _on_durable(self, sequence: int, entries: list[Entry]) -> None:
         now = self._loop.time()
-        idle = not len(self._schedule)
         refusals = self.outstanding.stored(sequence, entries)
         for entry in entries:
             if entry.open:
                 # An id that the caller chose may be that of an old task, of whose verdict no notice will come.
-                self._schedule.later(entry, now, soon=bool(entry.digest))
-                idle = idle or bool(entry.digest)
+                self._inquiry.later(entry, now, soon=bool(entry.digest))
             entry.sink.stored(entry)
         for entry, refused in refusals:
             _reject(entry, refused)
-        if idle:
-            self._wake.set()
 
     def _on_not_stored(self, error: BusError, entries: list[Entry]) -> bool:
         reborn = self._loop.time() - self._returned_at < _REBIRTH_S
@@ -188,8 +179,7 @@ class Courier:
 
     def _on_return(self) -> None:
         self._returned_at = self._loop.time()
-        self._schedule.all_at_once()
-        self._wake.set()
+        self._inquiry.all_at_once()
 
     def _settle(self, verdict: Verdict) -> None:
         for entry, other_body in self.outstanding.settle(verdict):
@@ -230,69 +220,6 @@ class Courier:
                 _log.debug("fetching an output again", digest=digest, reason=str(error))
                 await asyncio.sleep(0.2 * 2**attempt)
         return await self.blobs.get(digest.removeprefix("sha256:"))
-
-    async def _ask_for_ever(self) -> None:
-        while True:
-            entries = self._schedule.due(self._loop.time())
-            if entries:
-                await self._ask(entries)
-                continue
-            self._wake.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._schedule.next_in(self._loop.time())):
-                    await self._wake.wait()
-
-    async def _ask(self, entries: list[Entry]) -> None:
-        """Ask the verifier for these; what stays open is asked for again, later."""
-        question = encode(VerdictRequest([entry.name for entry in entries]))
-        subject = self.bus.subjects.service("verifier", "verdict")
-        try:
-            body = await self.bus.request_bytes(subject, question, _QUESTION_S)
-            if body.startswith(_ERROR):
-                raise Malformed("tasks", body.decode(errors="replace"))
-            lines = [decode(line, _ANSWER) for line in split_lines(body)] if body.strip() else []
-        except BusError as error:
-            _log.debug("the verifier did not answer", tasks=len(entries), reason=str(error))
-            if not isinstance(error, NoResponder):
-                self._schedule.unanswered()
-        else:
-            self._schedule.answered()
-            for line in lines:
-                if isinstance(line, Verdict):
-                    self._settle(line)
-        now = self._loop.time()
-        still = [entry for entry in entries if entry.open]
-        for entry in still:
-            self._schedule.again(entry, now)
-        await self._ask_why([entry for entry in still if entry.asked > _ASKED_TWICE][:_WHY_AT_ONCE])
-
-    async def _ask_why(self, entries: list[Entry]) -> None:
-        """Notice a rejection that was lost, and a task that never was."""
-        subject = self.bus.subjects.service("coordinator", "why")
-        for entry in entries:
-            try:
-                reply = await self.bus.request(
-                    subject, WhyRequest(entry.name), WhyReply, timeout_s=_QUESTION_S
-                )
-            except BusError as error:
-                _log.debug("the coordinator did not answer", task=entry.name, reason=str(error))
-                return
-            self._learn(entry, reply)
-
-    def _learn(self, entry: Entry, reply: WhyReply) -> None:
-        if not entry.open:
-            return
-        error: AmbientError
-        if reply.state == "refused":
-            error = TaskRejected(reply.field, reply.limit or reply.detail, task=entry.name)
-        elif reply.state == "unknown" and not entry.submitted_here:
-            error = TaskUnknown(
-                f"no task {entry.name} is known in cluster {self.bus.subjects.cluster!r}: check its name and the cluster"
-            )
-        else:
-            return
-        self.outstanding.forget(entry)
-        entry.sink.broken(entry, error)
 
 
 def _reject(entry: Entry, refused: Refused) -> None:

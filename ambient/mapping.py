@@ -18,7 +18,7 @@ from ambient.submission import Argument, InputLike
 from ambient.verdict import TaskVerdict
 from bus.messages import Verdict
 
-__all__ = ["DEFAULT_IN_FLIGHT", "Items", "MapItem", "Mapping", "results"]
+__all__ = ["DEFAULT_IN_FLIGHT", "YIELD_EVERY", "Items", "MapItem", "Mapping", "results"]
 
 _log = structlog.get_logger("ambient")
 
@@ -30,7 +30,8 @@ MapItem = InputLike | tuple[Argument, ...] | list[Argument]
 
 Items = Iterable[MapItem] | AsyncIterable[MapItem]
 
-_YIELD_EVERY = 128
+YIELD_EVERY = 128
+"""Submissions between two looks at the event loop: as many as fit into one message."""
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 Make = Callable[[Sink, int, MapItem], Entry | Awaitable[Entry]]
@@ -108,7 +109,7 @@ class Mapping:
                 self._fed += 1
                 self._open[entry.index] = entry
                 self._courier.submit(entry)
-                if self._fed % _YIELD_EVERY == 0:
+                if self._fed % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
             self._exhausted = True
             while self._open or self._unstored:

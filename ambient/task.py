@@ -16,7 +16,7 @@ class Task:
 
     __slots__ = ("_courier", "_outcome", "_stored", "_waiters", "name")
 
-    def __init__(self, courier: Courier, name: str) -> None:
+    def __init__(self, courier: Courier, name: str = "") -> None:
         self.name = name
         self._courier = courier
         self._outcome: TaskVerdict | AmbientError | None = None

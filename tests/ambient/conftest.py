@@ -80,6 +80,7 @@ class ScriptedCluster:
         self.changed = asyncio.Event()
 
     async def start(self) -> None:
+        """Begin to read and to answer."""
         # nats-py's services call a deprecated function of datetime when they start.
         warnings.filterwarnings("ignore", "datetime.datetime.utcnow", DeprecationWarning)
         self._reader.start()
@@ -94,6 +95,7 @@ class ScriptedCluster:
         await coordinator.answer("health", bytes, lambda _: health("coordinator"))
 
     async def stop(self) -> None:
+        """End; the bus stays open."""
         await self._reader.stop()
         assert self._sender is not None
         self._sender.cancel()

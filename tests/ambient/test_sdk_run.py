@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -161,7 +160,7 @@ async def test_a_lost_notice_is_asked_for(vcp, scripted) -> None:
     assert scripted.asked
 
 
-async def test_an_earlier_task_is_found_by_name(vcp, scripted, server, cluster) -> None:
+async def test_an_earlier_task_is_found_by_name(vcp, server, cluster) -> None:
     """Another client, started later, gets the verdict by the task's full name."""
     verdict = await vcp.run(WASM, input=b"x", id="mine", timeout_s=10)
     async with ambient.connect(server.url, cluster=cluster, client="other") as other:
@@ -197,7 +196,7 @@ async def test_cancelling_ends_the_task_as_cancelled(vcp, scripted) -> None:
         await task.result()
 
 
-async def test_large_inputs_and_outputs_travel_as_blobs(vcp, scripted, put_blob, bus: Bus) -> None:
+async def test_large_inputs_and_outputs_travel_as_blobs(vcp, scripted, put_blob) -> None:
     """1 MiB in and out: the spec holds a digest, the output is fetched and whole."""
     sent, back = b"i" * 2**20, b"o" * 2**20
     digest = await put_blob(back)

@@ -1,0 +1,81 @@
+"""Questions to the services of a cluster, with typed answers."""
+
+import asyncio
+from abc import ABC, abstractmethod
+
+import msgspec
+
+from ambient.errors import ServiceMissing, mapped
+from ambient.task import Task
+from bus.connection import Bus
+from bus.messages import (
+    NodesReply,
+    NodeView,
+    ServiceHealth,
+    TasksReply,
+    TasksRequest,
+    TaskState,
+    TaskView,
+    WhyReply,
+    WhyRequest,
+)
+
+__all__ = ["ClusterHealth", "Questions"]
+
+
+class ClusterHealth(msgspec.Struct, frozen=True):
+    """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server."""
+
+    coordinator: ServiceHealth | None
+    verifier: ServiceHealth | None
+    round_trip_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether tasks submitted now will be worked on and judged."""
+        return self.coordinator is not None and self.verifier is not None and self.coordinator.nodes > 0
+
+
+class Questions(ABC):
+    """What a client can ask. Every question raises `ServiceMissing` where nobody answers, else `BusUnavailable`."""
+
+    @property
+    @abstractmethod
+    def bus(self) -> Bus:
+        """The connection to ask on."""
+
+    @abstractmethod
+    def full_name(self, task: str | Task) -> str:
+        """`<client>.<id>` of a handle, an id or a full name."""
+
+    async def why(self, task: str | Task) -> WhyReply:
+        """Where a task stands and why, node by node. Raises `ServiceMissing` where no coordinator runs."""
+        return await self._ask("coordinator", "why", WhyRequest(self.full_name(task)), WhyReply)
+
+    async def nodes(self) -> list[NodeView]:
+        """The nodes as the coordinator sees them."""
+        return (await self._ask("coordinator", "nodes", b"{}", NodesReply)).nodes
+
+    async def tasks(
+        self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100
+    ) -> list[TaskView]:
+        """The newest tasks, newest first, at most `limit` (1 to 1000): of one client or all, in one state or all."""
+        question = TasksRequest(client=client, state=state, limit=limit)
+        return (await self._ask("coordinator", "tasks", question, TasksReply)).tasks
+
+    async def health(self) -> ClusterHealth:
+        """Who leads the cluster, and how far away its server is. Raises `BusUnavailable`."""
+        coordinator, verifier = await asyncio.gather(self._health("coordinator"), self._health("verifier"))
+        with mapped():
+            return ClusterHealth(coordinator, verifier, await self.bus.round_trip_ms())
+
+    async def _health(self, service: str) -> ServiceHealth | None:
+        try:
+            return await self._ask(service, "health", b"{}", ServiceHealth)
+        except ServiceMissing:
+            return None
+
+    async def _ask[T](self, service: str, endpoint: str, question: object, answer: type[T]) -> T:
+        bus = self.bus
+        with mapped():
+            return await bus.request(bus.subjects.service(service, endpoint), question, answer)
