@@ -57,7 +57,7 @@ def _question(service: str, endpoint: str, asks: str, question: str, answer: tup
         says=asks,
         sends=("node",) if question == "Hello" else ("client",),
         receives=(service,),
-        messages=(question,) if question else (),
+        messages=(question,),
         replies=(*answer, "ErrorReply"),
         signed=(HELLO,) if question == "Hello" else (),
     )
@@ -170,13 +170,13 @@ CHANNELS = (
         messages=("Refused",),
     ),
     _question("coordinator", "hello", "A node asks to be enrolled.", "Hello", ("HelloReply",)),
-    _question("coordinator", "nodes", "Which nodes are there? The question is `{}`.", "", ("NodesReply",)),
+    _question("coordinator", "nodes", "Which nodes are there? The question is `{}`.", "Nothing", ("NodesReply",)),
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
-    _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "", ("ServiceHealth",)),
+    _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
-    _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "", ("ReputationReply",)),
-    _question("verifier", "health", "How is the verifier? The question is `{}`.", "", ("ServiceHealth",)),
+    _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
+    _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),
 )  # fmt: skip
 """Every subject of a cluster."""
 
@@ -302,6 +302,13 @@ def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 _FOREIGN: dict[str, dict[str, Any]] = {
+    "Nothing": {
+        "name": "Nothing",
+        "title": "Nothing",
+        "summary": "The question of an endpoint that needs no more than to be asked.",
+        "contentType": "application/json",
+        "payload": {"type": "object", "maxProperties": 0},
+    },
     "BlobChunk": {
         "name": "BlobChunk",
         "title": "BlobChunk",

@@ -31,10 +31,13 @@ Schema = dict[str, Any]
 
 def structs() -> dict[str, type[msgspec.Struct]]:
     """Every type of the contract by name: the messages, what they are made of, and the envelope."""
-    found = [getattr(messages, name) for name in messages.__all__]
-    kept = [kind for kind in found if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    found: list[Any] = [getattr(messages, name) for name in messages.__all__]
+    kept: list[type[msgspec.Struct]] = [
+        kind for kind in found if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    ]
+    kept.append(Envelope)
     # By the types' own names: `Work` is another name of the only kind of work, not another type.
-    return {kind.__name__: kind for kind in (*kept, Envelope)}
+    return {kind.__name__: kind for kind in kept}
 
 
 def message_types() -> dict[str, type[msgspec.Struct]]:

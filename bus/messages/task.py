@@ -132,7 +132,7 @@ class TaskSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
         if self.deadline is None:
             return
         try:
-            self.deadline.timestamp()
+            self.deadline.astimezone(dt.UTC)
         except OverflowError:
             raise ValueError("`deadline` must lie in the years 1 to 9999, also in UTC") from None
 
