@@ -1,0 +1,285 @@
+"""The coordinator's decisions: events in, instructions out; no I/O, and the clock passed in.
+
+Guarantees, for any history of events and any cut into leaderships:
+
+- every admitted task goes on until it has a verdict: it is assigned, assigned again, or abandoned with a reason;
+- attempts of a task are numbered 1, 2, 3 … up to `max_attempts`, and each is decided once;
+- nobody is told of a decision before `durable` said that it is in the log;
+- what a log already decided is not decided again, by whomever it was.
+
+A turn (`decide`) looks at everything that came since the last one, so that many events cost one turn. Left to others: what is a
+valid submission (`intake`, `admission`), which nodes (`placement`), and the writing and telling (`service`).
+"""
+
+import numpy as np
+from msgspec import Raw
+
+from bus.messages import (
+    Assign,
+    CancelAttempt,
+    EnrolAgain,
+    Enrolled,
+    Goodbye,
+    Hello,
+    HelloReply,
+    Leader,
+    Progress,
+    Refused,
+    Telemetry,
+)
+from bus.subjects import Subjects
+from bus.wire import encode
+from coordinator.admission import Admission, Question, Unfit
+from coordinator.instructions import Instructions, Placed, Stopped, Token
+from coordinator.schedule import Schedule
+from coordinator.settings import Timing
+from coordinator.strategies import Strategy
+from coordinator.tasks import RUNNING, Holder, Task
+from sandbox.module import ModuleReport
+
+__all__ = ["Core"]
+
+_ADMIT_AT_ONCE = 1024
+_ENROL_AGAIN = encode(EnrolAgain())
+_GONE = frozenset({"dead", "left"})
+
+
+class Core(Schedule):
+    """One coordinator's view and decisions. It decides only after `lead`."""
+
+    def __init__(
+        self, subjects: Subjects, strategy: Strategy, timing: Timing | None = None, *, seed: int = 0
+    ) -> None:
+        super().__init__(strategy, timing or Timing(), np.random.default_rng(seed))
+        self.admission = Admission()
+        self.leading = False
+        self._subjects = subjects
+        self._enrolling: dict[str, int] = {}
+        self._asked_again: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        """Who leads, and how much there is to do."""
+        return f"Core(epoch={self.epoch}, leading={self.leading}, {self.ledger}, {self.queue})"
+
+    # Leadership and turns
+
+    def lead(self, leader: str, now_ms: int) -> None:
+        """Begin to decide, under the next epoch; the logs must be folded to their ends."""
+        self.leading = True
+        self.epoch += 1
+        decision = Leader(epoch=self.epoch, leader=leader)
+        self.out.lines.append((encode(decision), decision))
+        # A node may have been given up before the decision that gave it work was read.
+        for node, _, state in self.registry.sweep(now_ms):
+            if state in _GONE:
+                self.attempts.lost_node(node)
+        for node in self.attempts.nodes():
+            view = self.registry.view(node, now_ms)
+            if view is None or view.state in _GONE:
+                self.attempts.lost_node(node)
+        self.ledger.lead()
+        recent = now_ms - self.timing.resubmitted_ms
+        self.ledger.again = type(self.ledger.again)(
+            (each for each in self.ledger.again if each[0] >= recent), maxlen=self.ledger.again.maxlen
+        )
+
+    def tick(self, now_ms: int) -> None:
+        """Let time pass: nodes that fell silent are noted, and room is looked for again."""
+        self.repute()
+        for node, _, state in self.registry.sweep(now_ms):
+            if state in _GONE:
+                self._lost(self.attempts.lost_node(node), now_ms)
+        self.room_changed = True
+
+    def decide(self, now_ms: int) -> Instructions:
+        """One turn: admit, give up, and place; returns all there is to do."""
+        if self.leading:
+            self._admit(now_ms)
+            self._refuse()
+            self._cancel(now_ms)
+            self.expire(now_ms)
+            self.place(now_ms)
+            again = self.ledger.again
+            while again:
+                _, name, verdict = again.popleft()
+                self.out.again.append((name, verdict))
+        return self.take_instructions()
+
+    def take_instructions(self) -> Instructions:
+        """What there is to do now, without deciding anything."""
+        out, self.out = self.out, Instructions()
+        return out.close()
+
+    # Submissions
+
+    def _admit(self, now_ms: int) -> None:
+        fresh = self.ledger.fresh
+        for _ in range(min(len(fresh), _ADMIT_AT_ONCE)):
+            self._admit_one(fresh.popleft(), now_ms)
+        self.out.more = self.out.more or bool(fresh)
+
+    def _admit_one(self, task: Task, now_ms: int) -> None:
+        if task.closing or task.raw is None:
+            return
+        if task.spec is not None and not task.admitted:
+            answer = self.admission.check(task.spec)
+            if isinstance(answer, Question):
+                if self.admission.wait(answer, task):
+                    self.out.ask.append(answer)
+                return
+            if answer is not None:
+                self.ledger.unfit(task, answer.field, answer.limit)
+                return
+            task.admitted = True
+            self.ledger.settle(task)
+        task.spec = None
+        self.begin(task, now_ms)
+
+    def _refuse(self) -> None:
+        for decision in list(self.ledger.refusals.values()):
+            self.ledger.apply_refused(decision)
+            self.out.lines.append((encode(decision), decision))
+
+    def _cancel(self, now_ms: int) -> None:
+        cancels = self.ledger.cancels
+        while cancels:
+            task = cancels.popleft()
+            if not task.closing:
+                self.abandon(task, "cancelled", "cancelled", "its client withdrew it", now_ms)
+
+    def blob_found(self, question: Question, report: ModuleReport | None = None) -> None:
+        """The blob store has it; `report` for a module."""
+        self.ledger.fresh.extend(self.admission.found(question, report))
+
+    def module_unfit(self, question: Question, field: str, limit: str) -> None:
+        """The blob is no module that any node could run."""
+        self.ledger.fresh.extend(self.admission.unfit(question, Unfit(field, limit)))
+
+    def blob_missing(self, question: Question, reason: str) -> None:
+        """The blob store does not have it."""
+        field = "work.module" if question.what == "module" else "work.input_blob"
+        for task in self.admission.missing(question):
+            if not task.closing and not task.admitted:
+                self.ledger.unfit(task, field, reason)
+
+    # Nodes
+
+    def hello(self, hello: Hello, key: str, now_ms: int) -> HelloReply | None:
+        """A node asks in with a signed hello; None where the answer is yes once its enrolment is durable.
+
+        A name belongs to the first key that was enrolled under it.
+        """
+        if not self.leading:
+            return HelloReply(ok=False, error="this coordinator stands by: ask again, the leader answers")
+        node, owner = hello.node, self.registry.key(hello.node)
+        if owner is not None and owner != key:
+            return HelloReply(
+                ok=False,
+                error=f"node {node!r} belongs to key {owner[:16]}…, not to {key[:16]}…: "
+                "start it with its own identity file, or choose another --id",
+            )
+        row = self.registry.row(node)
+        same = row is not None and self.registry.capabilities[row] == hello.capabilities
+        self.registry.enrol(node, key, hello.capabilities, now_ms)
+        self.room_changed = True
+        if same:
+            return None if node in self._enrolling else HelloReply(ok=True)
+        decision = Enrolled(node=node, key=key, capabilities=hello.capabilities)
+        self._enrolling[node] = self._enrolling.get(node, 0) + 1
+        self.out.lines.append((encode(decision), decision))
+        return None
+
+    def hear(self, telemetry: Telemetry, now_ms: int) -> None:
+        """A genuine heartbeat: how the node is, and what it is busy with."""
+        node = telemetry.node
+        if not self.registry.heard(telemetry, now_ms):
+            self._ask_to_enrol(node)
+            return
+        checked = self.attempts.heartbeat(node, telemetry.open, now_ms)
+        for holder in checked.undelivered:
+            self._deliver(holder)
+        for holder in checked.expired:
+            holder.task.excluded |= {node}
+        self._lost(checked.expired, now_ms)
+
+    def stranger(self, node: str) -> None:
+        """Telemetry came under a name that is not enrolled: its node is to say hello."""
+        self._ask_to_enrol(node)
+
+    def goodbye(self, goodbye: Goodbye, now_ms: int) -> None:
+        """A node hands work back, and leaves or stays: what it does not keep is for others."""
+        self._lost(self.attempts.handed_back(goodbye.node, goodbye.handed_back), now_ms)
+        if goodbye.leaving:
+            self.registry.left(goodbye.node)
+            self._lost(self.attempts.lost_node(goodbye.node), now_ms)
+
+    def _ask_to_enrol(self, node: str) -> None:
+        if self.leading:
+            self.out.publish.append((self._subjects.assign(node), _ENROL_AGAIN))
+
+    def _lost(self, holders: list[Holder], now_ms: int) -> None:
+        if self.leading:
+            for holder in holders:
+                self.reconsider(holder.task, now_ms)
+
+    # After the log has it
+
+    def durable(self, sequence: int, tokens: list[Token], now_ms: int) -> None:
+        """The lines of these tokens are in ASSIGNMENTS at `sequence`: now tell whom they concern."""
+        self.positions["assignments"] = sequence
+        for token in tokens:
+            match token:
+                case Placed():
+                    self._tell_placed(token, sequence, now_ms)
+                case Stopped():
+                    self._tell_stopped(token)
+                case Refused():
+                    self.out.batch(self._subjects.rejected(token.client), encode(token))
+                case Enrolled():
+                    self._tell_enrolled(token.node)
+
+    def _tell_placed(self, placed: Placed, sequence: int, now_ms: int) -> None:
+        task = placed.task
+        for holder in placed.holders:
+            holder.decision = sequence
+            holder.sent_ms = holder.renewed_ms = now_ms
+        if task.raw is None:
+            return
+        line = self._assign_line(placed.holders[0])
+        for holder in placed.holders:
+            if holder.state == RUNNING:
+                self.out.batch(self._subjects.assign(holder.node), line)
+        if not task.together:
+            nodes = tuple(holder.node for holder in placed.holders)
+            notice = Progress(
+                task=task.name, state="assigned", attempt=placed.holders[0].attempt, nodes=nodes
+            )
+            self.out.publish.append((self._subjects.progress(task.name), encode(notice)))
+
+    def _tell_stopped(self, stopped: Stopped) -> None:
+        for holder in stopped.holders:
+            line = encode(CancelAttempt(task=stopped.decision.task, attempt=holder.attempt))
+            self.out.batch(self._subjects.assign(holder.node), line)
+
+    def _tell_enrolled(self, node: str) -> None:
+        left = self._enrolling.pop(node, 1) - 1
+        if left:
+            self._enrolling[node] = left
+        else:
+            self.out.enrolled.append(node)
+
+    def _deliver(self, holder: Holder) -> None:
+        if self.leading and holder.task.raw is not None:
+            self.out.batch(self._subjects.assign(holder.node), self._assign_line(holder))
+
+    def _assign_line(self, holder: Holder) -> bytes:
+        task = holder.task
+        return encode(
+            Assign(
+                decision=holder.decision,
+                task=task.name,
+                attempt=holder.attempt,
+                lease_ms=self.attempts.lease_ms(holder),
+                spec=Raw(task.raw or b"null"),
+            )
+        )

@@ -1,0 +1,102 @@
+"""Sending what the core wants told: assignments to nodes, notices to clients; and verdicts that are asked for a second time.
+
+Guarantees order per subject, and that a bus that is away or slow costs deliveries, never the leader's turn: what is not delivered is found
+by the next heartbeat and sent again, and a client that missed a notice asks.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import structlog
+
+from bus.connection import Bus
+from bus.errors import BusUnavailable, Malformed, reason
+from bus.wire import split_lines
+
+__all__ = ["Courier"]
+
+_log = structlog.get_logger("coordinator.courier")
+_MAX_QUEUED = 65_536
+
+
+class _Named(msgspec.Struct, tag="verdict", tag_field="kind"):
+    task: str
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class Courier:
+    """Publishes in the background; `dropped` counts what could not be sent."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._again: deque[tuple[str, int]] = deque(maxlen=_MAX_QUEUED)
+        self._wake = asyncio.Event()
+        self.dropped = 0
+
+    def __repr__(self) -> str:
+        """How much waits."""
+        return f"Courier(queued={len(self._queue)}, again={len(self._again)}, dropped={self.dropped})"
+
+    def send(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Publish these, in order."""
+        self._queue.extend(messages)
+        while len(self._queue) > _MAX_QUEUED:
+            self._queue.popleft()
+            self.dropped += 1
+        if self._queue:
+            self._wake.set()
+
+    def repeat(self, verdicts: Iterable[tuple[str, int]]) -> None:
+        """Publish these verdicts, (task, sequence in VERDICTS), again: their clients submitted the tasks again."""
+        self._again.extend(verdicts)
+        if self._again:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        while True:
+            self._wake.clear()
+            await self.flush()
+            if self._again:
+                await self._repeat(*self._again.popleft())
+            else:
+                await self._wake.wait()
+
+    async def flush(self) -> None:
+        """Publish all that is queued."""
+        while self._queue:
+            await self._publish(*self._queue.popleft())
+
+    async def _publish(self, subject: str, body: bytes) -> None:
+        try:
+            await self._bus.publish(subject, body)
+        except BusUnavailable as error:
+            self.dropped += 1
+            _log.debug("not delivered", subject=subject, reason=str(error))
+
+    async def _repeat(self, task: str, sequence: int) -> None:
+        try:
+            stored = await self._bus.js.get_msg(
+                self._bus.subjects.stream("verdicts"), seq=sequence, direct=True
+            )
+            lines = split_lines(stored.data or b"")
+        except (TimeoutError, nats.errors.Error, Malformed) as error:
+            _log.debug("verdict not repeated", task=task, reason=reason(error))
+            return
+        for line in lines:
+            if _names(line, task):
+                await self._publish(self._bus.subjects.done(task), line)
+
+
+def _names(line: bytes, task: str) -> bool:
+    try:
+        return _NAMED.decode(line).task == task
+    except msgspec.DecodeError:
+        return False

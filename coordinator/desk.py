@@ -1,0 +1,164 @@
+"""Where the coordinator is spoken to: telemetry and goodbyes of all nodes, and questions under `svc.coordinator`.
+
+Guarantees that only genuine messages reach the core (the signature holds, by the key that owns the name), that a node hears yes
+to its hello only once its enrolment is durable, and that only the leader answers questions.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+from nats.aio.subscription import Subscription
+
+from bus.connection import Bus, Received
+from bus.errors import BadSignature, Malformed
+from bus.messages import (
+    Goodbye,
+    Hello,
+    HelloReply,
+    NodesReply,
+    ServiceHealth,
+    TasksReply,
+    TasksRequest,
+    Telemetry,
+    WhyReply,
+    WhyRequest,
+)
+from bus.service import ServiceDesk
+from bus.signing import GOODBYE, HELLO, TELEMETRY, open_one_of, open_signed
+from bus.wire import decode, decoder
+from coordinator import explain
+from coordinator.core import Core
+from coordinator.settings import Settings
+
+__all__ = ["Desk"]
+
+_log = structlog.get_logger("coordinator.desk")
+_HELLO = decoder(Hello)
+_TELEMETRY = decoder(Telemetry)
+_GOODBYE = decoder(Goodbye)
+_PAGE = 500
+
+
+class _NodesRequest(msgspec.Struct, frozen=True):
+    offset: int = 0
+
+
+class Desk:
+    """Listens for the nodes from the start; answers questions once it is opened."""
+
+    def __init__(self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None]) -> None:
+        self._bus = bus
+        self._core = core
+        self._settings = settings
+        self._wake = wake
+        self._telemetry: Subscription | None = None
+        self._service: ServiceDesk | None = None
+        self._greeting: dict[str, list[asyncio.Future[HelloReply]]] = {}
+
+    async def listen(self) -> None:
+        """Hear telemetry; a standby does, too, so that it knows the nodes when it takes over."""
+        self._telemetry = await self._bus.subscribe(self._bus.subjects.telemetry("*"), self._on_telemetry)
+
+    async def open(self) -> None:
+        """Answer questions."""
+        desk = await ServiceDesk.open(self._bus, "coordinator", "1.0.0", "Decides which node runs what.")
+        self._service = desk
+        await desk.answer("hello", bytes, self._hello)
+        await desk.answer("nodes", _NodesRequest, self._nodes)
+        await desk.answer("why", WhyRequest, self._why)
+        await desk.answer("tasks", TasksRequest, self._tasks)
+        await desk.answer("health", bytes, lambda _: self.health())
+
+    async def close(self) -> None:
+        """Hear and answer no more; nodes that wait for an answer are told to ask again."""
+        for node in list(self._greeting):
+            self._answer(node, HelloReply(ok=False, error="the coordinator changes: say hello again"))
+        if self._telemetry is not None and self._bus.is_connected:
+            await self._telemetry.unsubscribe()
+        if self._service is not None and self._bus.is_connected:
+            await self._service.close()
+
+    def enrolled(self, nodes: Iterable[str]) -> None:
+        """The enrolments of these are durable."""
+        for node in nodes:
+            self._answer(node, HelloReply(ok=True))
+
+    def health(self) -> ServiceHealth:
+        """Who this is and how far it has folded each log."""
+        core = self._core
+        return ServiceHealth(
+            service="coordinator",
+            name=self._settings.name,
+            leading=core.leading,
+            epoch=core.epoch,
+            folded=dict(core.positions),
+            nodes=len(core.registry),
+            open=len(core.ledger.open),
+            waiting=core.queue.waiting,
+            strategy=self._settings.strategy,
+        )
+
+    # Nodes
+
+    async def _on_telemetry(self, message: Received) -> None:
+        node = message.subject.rpartition(".")[2]
+        try:
+            kind, key, members = open_one_of(message.data, (TELEMETRY, GOODBYE))
+            owner = self._core.registry.key(node)
+            if owner is None:
+                self._core.stranger(node)
+            elif owner != key:
+                raise BadSignature(f"{node} belongs to key {owner[:16]}…, not {key[:16]}…")  # noqa: TRY301
+            elif kind == TELEMETRY:
+                self._heard(node, decode(members[-1], _TELEMETRY))
+            else:
+                self._goodbye(node, decode(members[-1], _GOODBYE))
+        except (BadSignature, Malformed) as error:
+            _log.debug("telemetry ignored", node=node, reason=str(error))
+            return
+        self._wake()
+
+    def _heard(self, node: str, telemetry: Telemetry) -> None:
+        if telemetry.node == node:
+            self._core.hear(telemetry, self._now_ms())
+
+    def _goodbye(self, node: str, goodbye: Goodbye) -> None:
+        if goodbye.node == node:
+            self._core.goodbye(goodbye, self._now_ms())
+
+    async def _hello(self, body: bytes) -> HelloReply:
+        try:
+            key, members = open_signed(body, HELLO)
+        except BadSignature as error:
+            return HelloReply(ok=False, error=str(error))
+        hello = decode(members[-1], _HELLO)
+        reply = self._core.hello(hello, key, self._now_ms())
+        self._wake()
+        if reply is not None:
+            return reply
+        waiting: asyncio.Future[HelloReply] = asyncio.get_running_loop().create_future()
+        self._greeting.setdefault(hello.node, []).append(waiting)
+        return await waiting
+
+    def _answer(self, node: str, reply: HelloReply) -> None:
+        for waiting in self._greeting.pop(node, ()):
+            if not waiting.done():
+                waiting.set_result(reply)
+
+    # People
+
+    def _nodes(self, asked: _NodesRequest) -> NodesReply:
+        total = len(self._core.registry)
+        rows = range(max(0, asked.offset), min(total, max(0, asked.offset) + _PAGE))
+        return NodesReply(list(self._core.registry.views(self._now_ms(), rows)), total)
+
+    def _why(self, asked: WhyRequest) -> WhyReply:
+        return explain.why(self._core, asked.task, self._now_ms())
+
+    def _tasks(self, asked: TasksRequest) -> TasksReply:
+        return explain.tasks(self._core, asked)
+
+    def _now_ms(self) -> int:
+        return int(self._settings.clock() * 1000)

@@ -1,0 +1,296 @@
+"""The tasks of a cluster as the logs tell them: open ones, finished ones, and submissions that are no tasks.
+
+Guarantees that the logs may be folded in any interleaving, each in its own order: a decision read before its submission, or a
+verdict before either, ends in the same state. So nothing that is decided in a log is ever decided again, and the same id is one task.
+
+Left to others: what is decided (`core`), and which nodes hold what (`attempts`).
+"""
+
+from collections import OrderedDict, deque
+
+from bus.messages import Abandoned, Assigned, Inconclusive, Refused, VerdictStatus
+from bus.wire import sha256_hex
+from coordinator.tasks import (
+    NO_INPUT,
+    Shapes,
+    Source,
+    Submission,
+    Task,
+    pack_finished,
+    unpack_finished,
+)
+
+__all__ = ["Ledger"]
+
+_REMEMBERED = 10_000
+
+
+class Ledger:
+    """Every task there is. `open` by full name; `finished` packed; `refusals` not yet written, by source."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Task] = {}
+        self.finished: dict[str, bytes] = {}
+        self.refusals: dict[Source, Refused] = {}
+        self.fresh: deque[Task] = deque()
+        self.cancels: deque[Task] = deque()
+        self.leading = False
+        self.again: deque[tuple[int, str, int]] = deque(maxlen=_REMEMBERED)
+        self.refused: OrderedDict[str, Refused] = OrderedDict()
+        self.ended: deque[str] = deque(maxlen=_REMEMBERED)
+        self.shapes = Shapes()
+        self.read_to = 0
+        self.bytes_open = 0
+        self.held_open = 0
+        self._refused_ahead: set[Source] = set()
+        self._early_needs: dict[str, Inconclusive] = {}
+
+    def __repr__(self) -> str:
+        """How many tasks are in which state."""
+        return f"Ledger(open={len(self.open)}, finished={len(self.finished)}, refusals={len(self.refusals)})"
+
+    # What clients wrote
+
+    def submit(self, submission: Submission) -> None:
+        """Fold a well-formed line of TASKS."""
+        name, source = submission.name, submission.source
+        if source in self._refused_ahead:
+            self._refused_ahead.discard(source)
+            return
+        packed = self.finished.get(name)
+        if packed is not None:
+            self._submit_finished(submission, packed)
+            return
+        task = self.open.get(name)
+        if task is None:
+            self._create(submission)
+        elif task.source == source:
+            self._attach(task, submission)
+        elif task.settled:
+            self._rival(task, submission)
+        else:
+            # Who owns the name is open until the first submission is accepted or refused.
+            task.rivals = [*(task.rivals or ()), submission]
+
+    def malformed(self, refusal: Refused) -> None:
+        """Fold a line of TASKS that is no submission."""
+        if refusal.source in self._refused_ahead:
+            self._refused_ahead.discard(refusal.source)
+        else:
+            self.refusals[refusal.source] = refusal
+
+    def lead(self) -> None:
+        """From now on, what is new is listed in `fresh` and `cancels` for whoever decides; what is there, at once."""
+        self.leading = True
+        self.fresh.extend(task for task in self.open.values() if task.raw is not None)
+        self.cancels.extend(task for task in self.open.values() if task.cancelled and not task.closing)
+
+    def cancel(self, name: str) -> None:
+        """Fold a client's wish to withdraw a task; without an open task of that name there is nothing to withdraw."""
+        task = self.open.get(name)
+        if task is not None and not task.closing and not task.cancelled:
+            task.cancelled = True
+            if self.leading:
+                self.cancels.append(task)
+
+    def unfit(self, task: Task, field: str, limit: str) -> None:
+        """A well-formed submission cannot run: it is to be refused, and its name is free for the next."""
+        refusal = Refused(
+            client=task.name.partition(".")[0],
+            source=task.source,
+            field=field,
+            limit=limit[:2000],
+            task=task.name,
+        )
+        self._withdraw(task)
+        self.refusals[task.source] = refusal
+
+    def settle(self, task: Task) -> None:
+        """The task owns its name from now on: what came under the same name meanwhile is a copy, or refused."""
+        rivals, task.rivals = task.rivals, None
+        for rival in rivals or ():
+            self._rival(task, rival)
+
+    # What was decided
+
+    def apply_assigned(self, decision: Assigned, at_ms: int) -> Task | None:
+        """The open task of a decision, made if need be; None where the decision changes nothing any more."""
+        if decision.task in self.finished:
+            return None
+        task = self.open.get(decision.task)
+        if task is None:
+            task = self._from_decision(decision, at_ms)
+        elif decision.attempt <= task.attempt:
+            return None
+        task.attempt = decision.attempt
+        if decision.attempt == 1 or not decision.replaces:
+            task.answered_need = decision.attempt
+        self.settle(task)
+        return task
+
+    def apply_abandoned(self, decision: Abandoned, at_ms: int) -> Task | None:
+        """The open task that is given up; None where it already has a verdict."""
+        if decision.task in self.finished:
+            return None
+        task = self.open.get(decision.task) or self._from_decision(decision, at_ms)
+        task.closing = True
+        self.settle(task)
+        self._uncount(task)
+        return task
+
+    def apply_refused(self, decision: Refused) -> None:
+        """A submission is refused, by us or by another leader."""
+        name, source = decision.task, decision.source
+        self._remember(decision)
+        if self.refusals.pop(source, None) is not None:
+            return
+        task = self.open.get(name) if name is not None else None
+        if task is not None and task.source == source:
+            self._withdraw(task)
+        elif task is not None and task.rivals and any(rival.source == source for rival in task.rivals):
+            task.rivals = [rival for rival in task.rivals if rival.source != source]
+        elif source[0] > self.read_to:
+            self._refused_ahead.add(source)
+
+    # What was accepted
+
+    def apply_verdict(
+        self, name: str, sequence: int, status: VerdictStatus, spec: str, source: Source
+    ) -> Task | None:
+        """Close a task; returns it if it was open."""
+        if name in self.finished:
+            return None
+        self._early_needs.pop(name, None)
+        task = self.open.pop(name, None)
+        if task is not None:
+            task.closing = True
+            self._uncount(task)
+            self.settle(task)
+            source = task.source
+        digest = task.digest if task is not None else _from_hex(spec)
+        self.finished[name] = pack_finished(digest, sequence, source, status)
+        self.ended.append(name)
+        return task
+
+    def apply_inconclusive(self, line: Inconclusive) -> Task | None:
+        """The verifier wants more results; returns the task if it is open and the need is new."""
+        if line.task in self.finished:
+            return None
+        task = self.open.get(line.task)
+        if task is None or task.attempt < line.after:
+            self._early_needs[line.task] = line
+            return None
+        return task if self._want(task, line) else None
+
+    def overtaken(self, task: Task) -> bool:
+        """Apply an `inconclusive` that was read before the attempt it speaks of; whether there was one."""
+        line = self._early_needs.get(task.name)
+        if line is None or line.after > task.attempt:
+            return False
+        del self._early_needs[task.name]
+        return self._want(task, line)
+
+    @staticmethod
+    def _want(task: Task, line: Inconclusive) -> bool:
+        task.excluded = task.excluded.union(line.exclude, line.faulted)
+        if line.after < max(task.answered_need, task.need_after):
+            return False
+        task.need, task.need_after = line.need, line.after
+        return True
+
+    # Records
+
+    def _create(self, submission: Submission) -> None:
+        task = Task(submission.name, submission.source, submission.at_ms)
+        self.open[task.name] = task
+        self._attach(task, submission)
+
+    def _attach(self, task: Task, submission: Submission) -> None:
+        """Give a record what its client wrote."""
+        if task.raw is not None:
+            return
+        spec = submission.spec
+        task.raw = submission.raw
+        task.digest = submission.digest
+        task.arrival_ms = submission.at_ms
+        task.shape = self.shapes.of(spec)
+        task.priority = spec.priority
+        task.deadline_ms = None if spec.deadline is None else int(spec.deadline.timestamp() * 1000)
+        task.max_attempts = spec.max_attempts
+        task.together = submission.together
+        if spec.work.input_blob is not None:
+            task.input = spec.work.input_blob[7:]
+        elif spec.work.input:
+            task.input = sha256_hex(spec.work.input)
+        if task.settled:
+            task.admitted = True
+        else:
+            task.spec = spec
+        if task.closing:
+            task.raw = None
+            return
+        if self.leading:
+            self.fresh.append(task)
+        self.held_open += 1
+        self.bytes_open += len(task.raw)
+
+    def _from_decision(self, decision: Assigned | Abandoned, at_ms: int) -> Task:
+        """The record of a task whose submission has not been read yet."""
+        task = self.open[decision.task] = Task(decision.task, decision.source, at_ms)
+        task.digest = _from_hex(decision.spec)
+        task.input = decision.input or NO_INPUT
+        task.together = decision.together
+        return task
+
+    def _rival(self, task: Task, submission: Submission) -> None:
+        """A second submission under a name that is taken: a copy is harmless, anything else is refused."""
+        if submission.digest != task.digest:
+            self._refuse_id(submission)
+
+    def _submit_finished(self, submission: Submission, packed: bytes) -> None:
+        known = unpack_finished(packed)
+        if known.source == submission.source:
+            return
+        if known.digest == submission.digest[:8]:
+            self.again.append((submission.at_ms, submission.name, known.verdict))
+        else:
+            self._refuse_id(submission)
+
+    def _refuse_id(self, submission: Submission) -> None:
+        self.refusals[submission.source] = Refused(
+            client=submission.name.partition(".")[0],
+            source=submission.source,
+            field="id",
+            limit="is taken by a task with another body: choose another id, or send the same bytes again",
+            task=submission.name,
+        )
+
+    def _withdraw(self, task: Task) -> None:
+        """Forget a submission that is no task; the next one under its name takes its place."""
+        self._uncount(task)
+        del self.open[task.name]
+        rivals, task.rivals = task.rivals, None
+        task.closing = True  # whoever still holds the record must not act on it
+        for rival in rivals or ():
+            self.submit(rival)
+
+    def _uncount(self, task: Task) -> None:
+        if task.raw is not None:
+            self.held_open -= 1
+            self.bytes_open -= len(task.raw)
+            task.raw = None
+
+    def _remember(self, refusal: Refused) -> None:
+        name = refusal.task or f"{refusal.client}.{refusal.source[0]}"
+        self.refused[name] = refusal
+        self.refused.move_to_end(name)
+        if len(self.refused) > _REMEMBERED:
+            self.refused.popitem(last=False)
+
+
+def _from_hex(digest: str) -> bytes:
+    """The bytes of a digest; none where it is no hex, which then equals no other digest."""
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        return b""

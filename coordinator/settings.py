@@ -1,0 +1,57 @@
+"""What an operator may set for a coordinator, and every time span that it waits.
+
+Times are in milliseconds. The defaults are the design's; tests shorten them instead of waiting.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bus.subjects import DEFAULT_CLUSTER
+
+__all__ = ["Settings", "Timing"]
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """The spans that the core reckons with.
+
+    An attempt's lease is its wall limit plus `queue_allowance_ms`; telemetry that lists it renews the lease, in all up to
+    `renewals` times its length. An attempt that its node does not list `redeliver_ms` after it was sent is sent again.
+    Retries wait `backoff_ms`, doubled each time up to `backoff_limit_ms`. A task out of attempts whose
+    last claim came less than `settle_ms` ago waits for the verifier. A retry that has found every node that fits used up for
+    `stranded_ms` is given up. The tick is every `tick_ms`.
+    """
+
+    tick_ms: int = 250
+    queue_allowance_ms: int = 30_000
+    renewals: int = 10
+    redeliver_ms: int = 4_000
+    backoff_ms: int = 50
+    backoff_limit_ms: int = 30_000
+    settle_ms: int = 5_000
+    stranded_ms: int = 15_000
+    resubmitted_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one coordinator process is set up.
+
+    `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
+    log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
+    epoch; nothing else in this package asks for the time.
+    """
+
+    url: str | None = None
+    cluster: str = DEFAULT_CLUSTER
+    name: str = field(default_factory=lambda: f"coordinator-{secrets.token_hex(4)}")
+    strategy: str = "weighted"
+    open_tasks: int = 200_000
+    open_bytes: int = _GIB
+    seed: int = 0
+    timing: Timing = Timing()
+    clock: Callable[[], float] = time.time

@@ -1,0 +1,233 @@
+"""One term of a coordinator: it follows the logs as a standby, takes the lease, leads, and ends when somebody else leads.
+
+Guarantees that nobody is told of a decision before it is durable, and that whatever ends a term, nothing of its memory is used again: the
+next term folds the logs anew. What is decided is `core`'s; this is only the order of reading and writing.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from bus.connection import Bus
+from bus.errors import BusError
+from bus.lease import Lease
+from bus.reader import Entry, LogReader
+from bus.streams import last_sequence
+from bus.writer import FencedWriter
+from coordinator.core import Core
+from coordinator.courier import Courier
+from coordinator.desk import Desk
+from coordinator.instructions import Instructions, Token
+from coordinator.lookups import Lookups
+from coordinator.settings import Settings
+from coordinator.strategies import strategy_named
+
+__all__ = ["ROLE", "Term"]
+
+_log = structlog.get_logger("coordinator")
+
+ROLE = "coordinator"
+_HINTS_BEFORE = 1000
+"""Entries of RESULTS before the last judged one that are read at start: claims of tasks that are still open."""
+_BACKLOG_MAX = 8192
+"""Lines that wait to be written before no more tasks are read."""
+
+
+class Term:
+    """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
+
+    def __init__(self, bus: Bus, settings: Settings) -> None:
+        self.core = Core(bus.subjects, strategy_named(settings.strategy), settings.timing, seed=settings.seed)
+        self._bus = bus
+        self._settings = settings
+        self._tasks = LogReader(bus, "tasks", self._on_tasks)
+        self._assignments = LogReader(bus, "assignments", self._on_assignments)
+        self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
+        self._results: LogReader | None = None
+        self._lease = Lease(bus, ROLE, settings.name)
+        self._courier = Courier(bus)
+        self._lookups = Lookups(bus, self.core, self._wake)
+        self._desk = Desk(bus, self.core, settings, self._wake)
+        self._writer: FencedWriter[Token] | None = None
+        self._turn_is_due = False
+        self._paused = False
+        self._full = asyncio.Event()
+
+    def __repr__(self) -> str:
+        """Whether it leads, and what it knows."""
+        return f"Term({self._settings.name}, {self.core!r}, {self._courier!r}, {self._lookups!r})"
+
+    # The order of things
+
+    async def serve(self) -> None:
+        """Follow the logs, then lead until the lease is lost (returns) or another writes ASSIGNMENTS (raises `Fenced`)."""
+        await self._desk.listen()
+        await self._beside(self._catch_up())
+        _log.info("following", name=self._settings.name, folded=self.core.positions)
+        followed = (self._assignments, self._verdicts, self._tasks)
+        await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        await self._beside(self._take_over())
+        assert self._writer is not None  # noqa: S101 -- taken over
+        _log.info("leading", name=self._settings.name, epoch=self.core.epoch, open=len(self.core.ledger.open))
+        await self._beside(
+            self._lease.lost.wait(),
+            self._courier.run(),
+            self._writer.ended(),
+            self._verdicts.ended(),
+            self._tasks.ended(),
+        )
+        _log.warning("standing by: the lease was lost", name=self._settings.name)
+
+    async def close(self) -> None:
+        """End everything that the term began and give the lease up."""
+        self.core.leading = False
+        await self._desk.close()
+        for reader in (self._tasks, self._results, self._verdicts, self._assignments):
+            if reader is not None:
+                await reader.stop()
+        if self._writer is not None:
+            await self._writer.stop()
+        await self._lookups.close()
+        if self._bus.is_connected:
+            await self._courier.flush()
+        await self._lease.release()
+
+    async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
+        """Do `work` until the first of it is done, while time passes; whatever fails first is raised."""
+        tasks = [asyncio.create_task(one) for one in (*work, self._tick())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
+        for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+            reader.start()
+            await reader.reached(await last_sequence(self._bus, log))
+        first = max(1, self.core.judged_to - _HINTS_BEFORE)
+        self._results = LogReader(self._bus, "results", self._on_results, start=first)
+        self._results.start()
+        self._tasks.start()
+        await _first(
+            self._tasks.reached(await last_sequence(self._bus, "tasks")),
+            self._full.wait(),
+        )
+
+    async def _take_over(self) -> None:
+        """Fold what was decided until now, and only then begin to decide."""
+        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
+        last = await last_sequence(self._bus, "assignments")
+        await self._assignments.reached(last)
+        await self._assignments.stop()
+        self._writer = FencedWriter(
+            self._bus,
+            self._bus.subjects.stream("assignments"),
+            self._bus.subjects.assignments,
+            last=self._assignments.position,
+            on_durable=self._on_durable,
+        )
+        self._writer.start()
+        self.core.lead(self._settings.name, self._now_ms())
+        self._wake()
+        await self._desk.open()
+
+    # What comes in
+
+    def _on_tasks(self, entry: Entry) -> None:
+        self.core.fold_tasks(entry)
+        self._pace()
+        self._wake()
+
+    def _on_assignments(self, entry: Entry) -> None:
+        self.core.fold_assignments(entry, self._now_ms())
+
+    def _on_results(self, entry: Entry) -> None:
+        self.core.fold_results(entry)
+        self._wake()
+
+    def _on_verdicts(self, entry: Entry) -> None:
+        self.core.fold_verdicts(entry)
+        if self._paused:
+            self._pace()
+        self._wake()
+
+    def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
+        self.core.durable(sequence, tokens, self._now_ms())
+        self._carry_out(self.core.take_instructions())
+        if self._paused:
+            self._pace()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.timing.tick_ms / 1000)
+            self.core.tick(self._now_ms())
+            self._wake()
+
+    # Turns
+
+    def _wake(self) -> None:
+        """Have a turn soon; events until then are seen by the same turn."""
+        if self.core.leading and not self._turn_is_due:
+            self._turn_is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self.core.leading:
+            self._carry_out(self.core.decide(self._now_ms()))
+
+    def _carry_out(self, instructions: Instructions) -> None:
+        assert self._writer is not None  # noqa: S101 -- only a leader has instructions
+        try:
+            for line, token in instructions.lines:
+                self._writer.append(line, token)
+        except BusError as error:
+            # The writer has ended, which ends the term: whoever leads next decides anew.
+            self.core.leading = False
+            _log.debug("decided in vain", reason=str(error))
+            return
+        for question in instructions.ask:
+            self._lookups.ask(question)
+        self._courier.send(instructions.publish)
+        self._courier.repeat(instructions.again)
+        self._desk.enrolled(instructions.enrolled)
+        if instructions.more:
+            self._wake()
+
+    def _pace(self) -> None:
+        """Read no more tasks while too much is open: in the end the full log itself refuses new ones."""
+        ledger, most = self.core.ledger, self._settings
+        backlog = self._writer.backlog if self._writer is not None else 0
+        load = max(
+            ledger.held_open / most.open_tasks, ledger.bytes_open / most.open_bytes, backlog / _BACKLOG_MAX
+        )
+        if load >= 1 and not self._paused:
+            self._paused = True
+            self._full.set()
+            self._tasks.pause()
+        elif load < 0.9 and self._paused:  # noqa: PLR2004 -- not to stop and go with each task
+            self._paused = False
+            self._tasks.resume()
+
+    def _now_ms(self) -> int:
+        return int(self._settings.clock() * 1000)
+
+
+async def _first(*work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the first of these and drop the others; raises what it raised."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
