@@ -69,7 +69,7 @@ class Host:
         self.output_max = limits.output_bytes
         self.stderr_max = limits.stderr_bytes
         self.argv = argv
-        self.environ = [f"{key}={value}".encode() for key, value in job.env.items()]
+        self.environ = [f"{key}={value}".encode() for key, value in sorted(job.env.items())]
         self.seed = job.seed
         self.random_blocks = 0
         self.clock_ns = 0

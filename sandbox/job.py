@@ -70,6 +70,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     args: list[str | int | float] = []
     """A command's arguments after its name, or a function's numbers (text of a number is accepted)."""
     env: dict[str, str] = {}
+    """A command's environment; it sees it sorted by name."""
     input: bytes = b""
     """What a command reads on standard input."""
     seed: bytes = b""

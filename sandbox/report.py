@@ -12,8 +12,8 @@ import msgspec
 from sandbox.compilation import Compilation
 from sandbox.configuration import CONFIGURATION
 from sandbox.errors import CompilerFailed, UnfitModule
-from sandbox.job import COMMAND_ENTRY, Job, JobLimits, Outcome
-from sandbox.module import ModuleReport, admit, inspect, to_wasm
+from sandbox.job import COMMAND_ENTRY, MIB, Job, JobLimits, Outcome
+from sandbox.module import PAGE_BYTES, ModuleReport, admit, inspect, to_wasm
 from sandbox.pool import Pool
 from sandbox.store import ModuleStore
 
@@ -42,6 +42,46 @@ class Report(msgspec.Struct, kw_only=True):
     def deterministic(self) -> bool:
         """Whether it ran twice, the same both times."""
         return len(self.runs) > 1 and not self.differs and all(run.status != "fault" for run in self.runs)
+
+    @property
+    def fit(self) -> bool:
+        """Whether it can run here and, as far as two runs tell, anywhere alike."""
+        return not self.problem and self.deterministic
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text of each finding, for a person."""
+        found = [] if self.module is None else _about(self.module)
+        if self.problem:
+            return [*found, ("problem", self.problem)]
+        found.append(
+            ("compiling", f"{self.compile_ms:.1f} ms, {self.compiled_bytes:,} bytes of machine code")
+        )
+        for number, run in enumerate(self.runs, 1):
+            ending = run.status if run.status == "ok" else f"{run.status}: {run.reason} ({run.detail})"
+            cost = (
+                f"fuel {run.fuel:,}, {run.wall_ms:.2f} ms, peak memory {run.peak_memory_bytes / MIB:.2f} MB"
+            )
+            found.append((f"run {number}", f"{ending}; {cost}; {len(run.output):,} bytes out"))
+        same = "output, fuel and trace are the same in two processes"
+        verdict = (
+            same
+            if self.deterministic
+            else f"NOT THE SAME TWICE: {', '.join(self.differs) or 'a run was a fault'}"
+        )
+        return [*found, ("determinism", verdict)]
+
+
+def _about(module: ModuleReport) -> list[tuple[str, str]]:
+    imports = ", ".join(f"{each.module}.{each.name}" for each in module.imports)
+    exports = ", ".join(f"{name}{kind}" for name, kind in sorted(module.functions.items()))
+    memory = module.memory
+    return [
+        ("module", f"{module.kind}, {module.size:,} bytes, sha256:{module.digest}"),
+        ("imports", imports or "nothing"),
+        ("functions", exports or "none"),
+        ("memory", "none" if memory is None else f"{memory.minimum * PAGE_BYTES / MIB:.2f} MB at the start"),
+        ("features", ", ".join(module.features) or "none beyond the first version of WebAssembly"),
+    ]
 
 
 async def check(

@@ -35,6 +35,8 @@ SHORT_MS = 0.3
 HELD_S = 0.001
 """No result waits longer than this for others while jobs are short."""
 RECEIVE_BYTES = 1 << 18
+KINDS_KEPT = 4_096
+"""Pairs of module and entry whose time is remembered."""
 LEARN = 0.2
 """Weight of the newest run in a job's expected time."""
 
@@ -120,6 +122,8 @@ class Slot:
             self._unwanted.discard(number)
             before = self._expected.get(key, outcome.wall_ms)
             self._expected[key] = before + LEARN * (outcome.wall_ms - before)
+        if len(self._expected) > KINDS_KEPT:
+            self._expected.clear()
         self._flush()
 
     def _flush(self) -> None:
@@ -132,6 +136,13 @@ class Slot:
     # The watchdog's thread
 
     def _watch(self) -> None:
+        try:
+            self._watch_on()
+        finally:
+            # The pool is gone, or this thread failed: without a watchdog no guest may run on.
+            os._exit(1)
+
+    def _watch_on(self) -> None:
         idle = 0
         held = 0
         buffer = bytearray()
@@ -146,15 +157,15 @@ class Slot:
             if self._orders.fileno() in ready:
                 data = self._orders.recv(RECEIVE_BYTES)
                 if not data:
-                    os._exit(0)  # the pool is gone; a guest may be running in the main thread
+                    return
                 buffer += data
                 while len(buffer) >= wire.ORDER.size:
                     self._obey(*wire.ORDER.unpack_from(buffer))
                     del buffer[: wire.ORDER.size]
-            if self._running and (
-                time.monotonic() > self._runner.deadline or self._running in self._unwanted
-            ):
-                self._runner.interrupt()
+            if self._running:
+                self._page.spent(time.process_time())
+                if time.monotonic() > self._runner.deadline or self._running in self._unwanted:
+                    self._runner.interrupt()
             # Results that were held for a job that turned out to be long.
             held = held + 1 if self._replies else 0
             if held > 1:

@@ -22,7 +22,7 @@ class Trace:
     def __init__(self, job: Job) -> None:
         limits = job.limits
         went_in = (
-            TRACE_VERSION, job.module, job.entry, job.args, list(job.env.items()), job.input, job.seed,
+            TRACE_VERSION, job.module, job.entry, job.args, sorted(job.env.items()), job.input, job.seed,
             limits.memory_mb, limits.fuel, limits.output_bytes, limits.stderr_bytes,
         )  # fmt: skip
         try:

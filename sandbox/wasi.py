@@ -76,7 +76,7 @@ def args_sizes_get(host: Host, count: int, size: int) -> int:
 
 
 def environ_get(host: Host, table: int, buffer: int) -> int:
-    """The environment, in the job's order."""
+    """The environment, sorted by name."""
     return _vector_get(host, host.environ, table, buffer)
 
 

@@ -12,7 +12,9 @@ async def test_a_good_module():
     """Imports, compile time, two equal runs and their cost are reported."""
     report = await check(ECHO)
 
-    assert report.deterministic
+    assert report.fit
+    assert dict(report.lines())["imports"] == "wasi_snapshot_preview1.random_get"
+    assert "same" in dict(report.lines())["determinism"]
     assert [i.name for i in report.module.imports] == ["random_get"]
     assert report.compile_ms > 0
     assert report.compiled_bytes > 0
@@ -39,4 +41,5 @@ async def test_what_cannot_run_is_said_not_raised():
     assert garbage.module is None
     assert "magic" in garbage.problem
     assert "engine refuses" in invalid.problem
-    assert not invalid.deterministic
+    assert not invalid.fit
+    assert "env.x" in dict(foreign.lines())["problem"]
