@@ -9,7 +9,7 @@ from coordinator import health
 
 amounts = st.floats(0, 1e12, allow_nan=False)
 shares = st.floats(0, 1)
-counts = st.integers(0, 10**9)
+counts = st.integers(0, 10**6)
 
 
 def specified(bandwidth_mbps, latency_ms, cpu_free, memory_free, reputation):

@@ -196,7 +196,7 @@ def test_scarce_room_goes_to_the_first_requests():
     """When there is not room for all, a kind that comes often does not take the room of an earlier request of another."""
     registry = registry_of(40, slots=1)
     anywhere, sized = Request(), Request(memory_mb=1)
-    batch = [anywhere, *[sized] * 20, *[anywhere] * 200, *[sized] * 5]
+    batch = [anywhere, *[sized] * 63, *[anywhere] * 200]
     answer = choose(registry, batch, strategy_named("weighted"), 0, np.random.default_rng(1))
     positions = [at for at, rows in enumerate(answer) if rows is not None]
 
