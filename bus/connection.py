@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from bus.acks import AckInbox
-from bus.errors import BusError, BusUnavailable, Malformed, NoResponder, reason
+from bus.errors import BusError, BusUnavailable, Malformed, NoResponder, ServiceFailed, reason
 from bus.messages import ErrorReply
 from bus.subjects import DEFAULT_CLUSTER, Subjects
 from bus.wire import decode, encode
@@ -36,6 +36,7 @@ Received = Msg
 _log = structlog.get_logger("bus")
 _PENDING_BYTES = 32 * 1024 * 1024
 _PING_INTERVAL_S = 10
+_NEVER_S = 10**6
 _ERROR = msgspec.json.Decoder(ErrorReply)
 
 
@@ -60,6 +61,7 @@ class Bus:
         self.acks = AckInbox(client)
         self._returns: list[Callable[[], None]] = []
         self._trouble = ""
+        self._pings: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def connect(
@@ -143,14 +145,14 @@ class Bus:
         """Ask a service and decode its answer.
 
         Raises `NoResponder` where the service is not running, `Malformed` where it refused the question,
-        `BusUnavailable` where it did not answer in time.
+        `ServiceFailed` where it could not answer, `BusUnavailable` where it did not in time.
         """
         body = await self.request_bytes(
             subject, question if isinstance(question, bytes) else encode(question), timeout_s
         )
         if body.startswith(b'{"kind":"error"'):
-            error = _ERROR.decode(body)
-            raise Malformed(error.field, error.limit)
+            error = decode(body, _ERROR)
+            raise ServiceFailed(error.limit) if error.internal else Malformed(error.field, error.limit)
         return decode(body, msgspec.json.Decoder(answer))
 
     async def request_bytes(self, subject: str, body: bytes, timeout_s: float = 5.0) -> bytes:
@@ -171,7 +173,7 @@ class Bus:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            await self.client.flush(timeout=5)
+            await self._ping(5)
         except (TimeoutError, nats.errors.Error) as error:
             raise BusUnavailable(f"{self.url} does not answer a ping ({reason(error)})") from None
         return (loop.time() - begun) * 1000
@@ -181,10 +183,26 @@ class Bus:
         if self.client.is_closed:
             return
         try:
-            await self.client.flush(timeout=2)
+            await self._ping(2)
         except (TimeoutError, nats.errors.Error) as error:
             _log.debug("closing without a flush", reason=reason(error))
         await self.client.close()
+        self._forget_pings()
+
+    async def _ping(self, timeout_s: float) -> None:
+        """Wait for a pong; everything sent before has then reached the server. Raises `TimeoutError`.
+
+        nats-py 2.16 drops its connection when a pong arrives whose waiter has given up, so the waiter inside never does.
+        """
+        pong = asyncio.create_task(self.client.flush(timeout=_NEVER_S), name="pong")
+        self._pings.add(pong)
+        pong.add_done_callback(self._pings.discard)
+        await asyncio.wait_for(asyncio.shield(pong), timeout_s)
+
+    def _forget_pings(self) -> None:
+        """The connection that these were sent on is gone, and so are their answers."""
+        for pong in self._pings:
+            pong.cancel()
 
     async def _on_error(self, error: Exception) -> None:
         self._trouble = reason(error)
@@ -196,6 +214,7 @@ class Bus:
 
     async def _on_reconnect(self) -> None:
         _log.info("bus back", url=self.url)
+        self._forget_pings()
         for call in list(self._returns):
             call()
 

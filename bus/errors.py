@@ -17,6 +17,7 @@ __all__ = [
     "Malformed",
     "NoResponder",
     "ServerFailed",
+    "ServiceFailed",
     "Stopped",
     "StreamMissing",
     "reason",
@@ -51,6 +52,10 @@ class BusUnavailable(BusError):
 
 class NoResponder(BusUnavailable):
     """NATS is there, but nobody serves this subject: the service is not running in this cluster."""
+
+
+class ServiceFailed(BusUnavailable):
+    """A service answered that it could not answer: the question was good, its log says what was not."""
 
 
 class StreamMissing(BusUnavailable):

@@ -71,10 +71,12 @@ class ServiceDesk:
         except Malformed as error:
             return encode(ErrorReply(error.field, error.limit))
         except BusError as error:
-            return encode(ErrorReply("", str(error)))
+            return encode(ErrorReply("", str(error), internal=True))
         except Exception:  # noqa: BLE001 -- whoever asked is told, and the log has the trace
             _log.exception("a question could not be answered", service=self._name, endpoint=endpoint)
-            return encode(ErrorReply("", f"{self._name} could not answer {endpoint}: see its log"))
+            return encode(
+                ErrorReply("", f"{self._name} could not answer {endpoint}: see its log", internal=True)
+            )
         return reply if isinstance(reply, bytes) else encode(reply)
 
     async def close(self) -> None:

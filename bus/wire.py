@@ -15,6 +15,7 @@ from bus.errors import Malformed
 
 __all__ = [
     "MAX_LINES",
+    "MAX_LINE_BYTES",
     "MAX_MESSAGE_BYTES",
     "decode",
     "decoder",
@@ -31,6 +32,9 @@ MAX_LINES = 1000
 
 MAX_MESSAGE_BYTES = 900 * 1024
 """Below nats-server's default `max_payload` of 1 MiB, with room for headers."""
+
+MAX_LINE_BYTES = MAX_MESSAGE_BYTES - 1024
+"""One line alone in its message, with room for an envelope."""
 
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(msgspec.Raw)

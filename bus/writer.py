@@ -23,8 +23,17 @@ import structlog
 
 from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
 from bus.connection import Bus
-from bus.errors import BusError, BusUnavailable, Fenced, LogFull, Stopped, StreamMissing, reason
-from bus.wire import join_lines
+from bus.errors import (
+    BusError,
+    BusUnavailable,
+    Fenced,
+    LogFull,
+    Malformed,
+    Stopped,
+    StreamMissing,
+    reason,
+)
+from bus.wire import MAX_LINE_BYTES, join_lines
 
 __all__ = ["MAX_BATCH", "WINDOW", "FencedWriter", "OpenWriter", "Writer"]
 
@@ -96,8 +105,13 @@ class Writer[T](ABC):
         self._task = asyncio.create_task(self._run(), name=f"write {self._stream}")
 
     def append(self, line: bytes, token: T) -> None:
-        """Queue one line; never blocks. Raises what ended the writer (`Fenced`), `Stopped` after `stop`."""
+        """Queue one line; never blocks. Raises what ended the writer (`Fenced`), `Stopped` after `stop`.
+
+        Raises `Malformed` for a line that fits into no message: queued, it would be tried for ever and hold up the rest.
+        """
         self._raise_if_ended()
+        if len(line) > MAX_LINE_BYTES:
+            raise Malformed("", f"a line holds at most {MAX_LINE_BYTES} bytes, this one has {len(line)}")
         self._waiting.append((line, token))
         self._idle.clear()
         self._wake.set()

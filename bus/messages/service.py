@@ -166,8 +166,12 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: tuple[str, ...]
 
 
-class ErrorReply(Struct, frozen=True, tag="error", tag_field="kind"):
-    """A service refused a question: `field` and `limit` say what must change."""
+class ErrorReply(Struct, frozen=True, tag="error", tag_field="kind", omit_defaults=True):
+    """A service refused a question: `field` and `limit` say what must change.
+
+    With `internal` the question was good and the service failed; `limit` then says what happened.
+    """
 
     field: str
     limit: str
+    internal: bool = False
