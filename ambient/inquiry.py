@@ -72,27 +72,35 @@ class Inquiry:
 
     async def _ask(self, entries: list[Entry]) -> None:
         """Ask the verifier for these; what stays open is asked for again, later."""
+        answers = await self._answers(entries)
+        for answer in answers:
+            if isinstance(answer, Verdict):
+                self._settle(answer)
+        # An answer is one message: where that is too small for all verdicts, it holds those of the first tasks.
+        answered = entries[: len(answers)] or entries
+        now = self._loop.time()
+        for entry in entries[len(answered) :]:
+            self._schedule.at_once(entry)
+        still = [entry for entry in answered if entry.open]
+        for entry in still:
+            self._schedule.again(entry, now)
+        await self._ask_why([entry for entry in still if entry.asked > _ASKED_TWICE][:_WHY_AT_ONCE])
+
+    async def _answers(self, entries: list[Entry]) -> list[Verdict | Pending]:
         question = encode(VerdictRequest([entry.name for entry in entries]))
         subject = self._bus.subjects.service("verifier", "verdict")
         try:
             body = await self._bus.request_bytes(subject, question, _QUESTION_S)
             if body.startswith(_ERROR):
                 raise Malformed("tasks", body.decode(errors="replace"))
-            lines = [decode(line, _ANSWER) for line in split_lines(body)] if body.strip() else []
+            answers = [decode(line, _ANSWER) for line in split_lines(body)]
         except BusError as error:
             _log.debug("the verifier did not answer", tasks=len(entries), reason=str(error))
             if not isinstance(error, NoResponder):
                 self._schedule.unanswered()
-        else:
-            self._schedule.answered()
-            for line in lines:
-                if isinstance(line, Verdict):
-                    self._settle(line)
-        now = self._loop.time()
-        still = [entry for entry in entries if entry.open]
-        for entry in still:
-            self._schedule.again(entry, now)
-        await self._ask_why([entry for entry in still if entry.asked > _ASKED_TWICE][:_WHY_AT_ONCE])
+            return []
+        self._schedule.answered()
+        return answers
 
     async def _ask_why(self, entries: list[Entry]) -> None:
         """Notice a rejection that was lost, and a task that never was."""

@@ -64,6 +64,7 @@ class ScriptedCluster:
         self.loses_notices = False
         self.notices_twice = False
         self.holds = False
+        self.answers_at_most = 1000
         self.messages: list[int] = []
         self.specs: dict[str, TaskSpec] = {}
         self.verdicts: dict[str, Verdict] = {}
@@ -195,7 +196,8 @@ class ScriptedCluster:
     def _answer_verdicts(self, question: VerdictRequest) -> bytes:
         self.asked.append(len(question.tasks))
         self.changed.set()
-        return b"\n".join(encode(self.verdicts.get(name) or Pending(name)) for name in question.tasks)
+        lines = [encode(self.verdicts.get(name) or Pending(name)) for name in question.tasks]
+        return b"\n".join(lines[: self.answers_at_most])
 
     def _answer_why(self, question: WhyRequest) -> WhyReply:
         if refused := self.refusals.get(question.task):

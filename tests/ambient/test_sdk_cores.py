@@ -79,6 +79,18 @@ def test_a_refusal_that_outruns_the_acknowledgement_is_kept_for_it() -> None:
     assert outstanding.stored(7, [sent]) == [(sent, early)]
 
 
+def test_a_refusal_in_the_middle_leaves_the_others_of_that_name() -> None:
+    """Three submissions of one id, the second refused: the first and the third still get the verdict."""
+    outstanding, sent = Outstanding("me"), [entry("me.a", b"1"), entry("me.a", b"2"), entry("me.a", b"1")]
+    for sequence, each in enumerate(sent):
+        outstanding.add(each)
+        outstanding.stored(sequence, [each])
+    refused = Refused(client="me", source=(1, 0), field="id", limit="l", task="me.a")
+
+    assert outstanding.refused(refused) is sent[1]
+    assert [e for e, _ in outstanding.settle(Verdict(task="me.a", status="verified"))] == [sent[2], sent[0]]
+
+
 @given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=60), st.integers(1, 40))
 def test_every_open_entry_is_asked_for_in_time(arrivals, settled_every) -> None:
     """Ticking through time, no open entry waits longer than the longest wait, and none that is settled is asked for."""

@@ -41,8 +41,9 @@ async def test_in_order_if_asked(vcp, scripted) -> None:
             scripted.release()
 
     releasing = asyncio.create_task(release_backwards())
-    got = [index async for index, _ in run]
-    await releasing
+    async with asyncio.timeout(20):
+        got = [index async for index, _ in run]
+        await releasing
 
     assert got == list(range(40))
 
@@ -140,6 +141,15 @@ async def test_lost_and_double_notices_change_nothing(vcp, scripted) -> None:
 
     assert sorted(lost) == sorted(twice) == list(range(1200))
     assert max(scripted.asked) <= 500
+
+
+async def test_an_answer_too_short_for_all_is_asked_for_the_rest(vcp, scripted) -> None:
+    """The verifier answers for as many tasks as fit into a message; the others are asked for at once."""
+    scripted.loses_notices, scripted.answers_at_most = True, 50
+    async with asyncio.timeout(8):
+        got = [index async for index, _ in vcp.map(WASM, numbers(600))]
+
+    assert sorted(got) == list(range(600))
 
 
 async def test_large_inputs_are_uploaded_on_the_way(vcp, scripted) -> None:
