@@ -1,7 +1,7 @@
 """What a slot gives up before it touches a guest: the last fence, should compiled code break out of the engine.
 
 Guarantees, where the system offers it: the process dies with its parent, gains no privileges, dumps no core, writes
-and executes no file, holds no inherited descriptor or environment, may use a bounded amount of memory, is the first to go when
+and executes no file, makes no connection, holds no inherited descriptor or environment, may use a bounded amount of memory, is the first to go when
 memory runs out, and yields the processor to the services beside it.
 """
 
@@ -21,6 +21,10 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_RESTRICT_SELF = 446
+_LANDLOCK_VERSION = 1
+_LANDLOCK_KNOWS_TCP = 4
+_LANDLOCK_TCP = 0b11
+"""Of `LANDLOCK_ACCESS_NET_*`: bind and connect."""
 _LANDLOCK_WRITES = 0b1_1111_1111_0011
 """Of `LANDLOCK_ACCESS_FS_*`, ABI 1: execute, write, remove and make anything; reading files and folders stays."""
 
@@ -55,11 +59,15 @@ def confine(memory_mb: int, parent: int, *, may_write: bool = False) -> None:
 
 
 def _forbid_writing(libc: ctypes.CDLL) -> None:
-    """Forbid this process to open files for writing, to make or remove any, and to execute any (Landlock)."""
-    handled = ctypes.c_uint64(_LANDLOCK_WRITES)
-    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
+    """Forbid this process to open files for writing, to make, remove or execute any, and to use TCP (Landlock)."""
+    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
+    if version < 1:
+        return
+    # A rule set that handles these accesses and allows none of them anywhere. Older kernels know the first field only.
+    handled = (ctypes.c_uint64 * 2)(_LANDLOCK_WRITES, _LANDLOCK_TCP)
+    size = ctypes.sizeof(handled) if version >= _LANDLOCK_KNOWS_TCP else ctypes.sizeof(ctypes.c_uint64)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(handled), size, 0)
     if ruleset >= 0:
-        # A rule set that handles these accesses and allows none of them anywhere.
         libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
         os.close(ruleset)
 

@@ -305,6 +305,29 @@ async def test_closing_answers_what_is_open(tmp_path):
     assert not any(map(alive, pids))
 
 
+async def test_signatures_are_verified_within_the_fences(pool, guests):
+    """The library that verifies signatures loads in a slot that has given up files."""
+    text = guests.text("""(call $say_number
+      (call $ed25519_verify (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))""")
+    outcome = await pool.run(job(pool, "_start", wasm=to_wasm(text.encode())))
+
+    assert (outcome.status, outcome.output) == ("ok", (1000).to_bytes(4, "little"))
+
+
+async def test_separate_processes_agree_with_this_one(pool, guests):
+    """A slot, and an engine in this process over another store, give the same bytes, fuel and trace."""
+    text = guests.text("""(drop (call $random_get (i32.const 0) (i32.const 64)))
+      (drop (call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 64)))
+      (f64.store (i32.const 72) (f64.sqrt (f64.convert_i32_u (i32.load (i32.const 0)))))
+      (call $say (i32.const 0) (i32.const 80))""")
+    asked = Job(module=guests.add(text), input=b"in", env={"A": "b"}, seed=b"seed", args=["x", 1, 1.5])
+    pool._store.add(to_wasm(text.encode()))
+    here, there = guests.runner.run(asked), await pool.run(asked)
+
+    assert (here.status, len(here.output)) == ("ok", 80)
+    assert (here.output, here.fuel, here.trace) == (there.output, there.fuel, there.trace)
+
+
 async def test_a_callback_that_fails_stops_nothing(pool):
     """One caller's mistake is reported to the loop; the pool goes on."""
     reported: list[dict[str, object]] = []
