@@ -13,7 +13,7 @@ import msgspec
 
 from sandbox.artefact import read_artefact, write_artefact
 from sandbox.confine import confine
-from sandbox.engine import compile_module, make_engine
+from sandbox.engine import compile_module, load_module, make_engine
 from sandbox.errors import SandboxError, UnfitModule, UnsafeArtefact
 from sandbox.expose import expose_memory
 from sandbox.module import admit_module, inspect
@@ -39,7 +39,7 @@ class Compiler:
             UnknownModule: its bytes are not in the store.
         """
         try:
-            read_artefact(self._store, digest)
+            load_module(self._engine, read_artefact(self._store, digest)[1])
         except UnsafeArtefact:
             begun = time.perf_counter()
             wasm = self._store.read(digest)

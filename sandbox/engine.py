@@ -10,7 +10,7 @@ from wasmtime import Config, Engine, Module, WasmtimeError
 from wasmtime import _bindings as bindings
 
 from sandbox.configuration import SETTINGS
-from sandbox.errors import UnfitModule
+from sandbox.errors import UnfitModule, UnsafeArtefact
 from sandbox.job import MEMORY_MB_MAX, MIB
 from sandbox.module import TABLE_ELEMENTS_MAX, TABLES_MAX
 
@@ -61,3 +61,17 @@ def compile_module(engine: Engine, wasm: bytes) -> bytes:
     except WasmtimeError as error:
         first = str(error).strip().replace("\n", "; ")[:500]
         raise UnfitModule("module", f"the engine refuses it: {first}") from None
+
+
+def load_module(engine: Engine, code: bytes) -> Module:
+    """Load what `compile_module` made. The engine believes the code: only bytes that the store vouches for may come here.
+
+    Raises:
+        UnsafeArtefact: it was made for another processor or another build of the engine.
+    """
+    try:
+        return Module.deserialize(engine, code)
+    except WasmtimeError as error:
+        raise UnsafeArtefact(
+            f"the compiled form does not load here: {error}; it must be compiled again"
+        ) from None

@@ -109,7 +109,9 @@ class Pool:
         try:
             ticket.raw = wire.encode_job(job)
         except (OverflowError, UnicodeEncodeError):
-            error = UnfitModule("args", "has an integer beyond 64 bits, or text that is not valid Unicode")
+            error = UnfitModule(
+                "args", "has an integer beyond 64 bits, text that is not valid Unicode, or too many bytes"
+            )
             self._loop.call_soon(self._finish, ticket, refusal(job, error))
             return ticket
         if self._closed:

@@ -112,9 +112,19 @@ class SlotProcess(asyncio.Protocol):
             self.up.set_result(came_up)
 
     def send(self, tickets: list[Ticket]) -> None:
-        """Hand over jobs, all in one write."""
-        if self._transport is not None and not self._ended:
-            self._transport.write(wire.frame([(ticket.number, ticket.raw) for ticket in tickets]))
+        """Hand over jobs, in one write unless they are large."""
+        if self._transport is None or self._ended:
+            return
+        items: list[wire.Down] = []
+        size = 0
+        for ticket in tickets:
+            items.append((ticket.number, ticket.raw))
+            size += len(memoryview(ticket.raw))
+            if size > SEND_BYTES:
+                self._transport.write(wire.frame(items))
+                items, size = [], 0
+        if items:
+            self._transport.write(wire.frame(items))
 
     def order(self, order: bytes, number: int = 0) -> bool:
         """Tell the watchdog; False if it does not listen (its channel is full or closed)."""

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from wasmtime import Linker, Module, WasmtimeError
+from wasmtime import Linker
 
 from sandbox import crypto, native, wasi
 from sandbox.artefact import read_artefact
 from sandbox.endings import INTERRUPT_TRAP, GuestStop, judge, memory_allowed, of_trap
-from sandbox.engine import make_engine
+from sandbox.engine import load_module, make_engine
 from sandbox.errors import UnfitModule, UnsafeArtefact
 from sandbox.expose import EXPOSED_MEMORY
 from sandbox.host import MEMORY_EXPORT, Host
@@ -146,10 +146,7 @@ class Runner:
             self._loaded.move_to_end(digest)
             return loaded
         report, code = read_artefact(self._store, digest)
-        try:
-            module = Module.deserialize(self._engine, code)
-        except WasmtimeError as error:
-            raise UnsafeArtefact(f"the compiled form of {digest} does not load here: {error}") from None
+        module = load_module(self._engine, code)
         pre = ctypes.c_void_p()
         error_at = native.linker_instantiate_pre(
             self._linker_at, native.address(module.ptr()), ctypes.addressof(pre)

@@ -19,6 +19,8 @@ import msgspec
 from sandbox.job import Job, Outcome, Reason
 
 FRAME_BYTES_MAX: Final = 1 << 30
+JOB_BYTES_MAX: Final = 128 << 20
+"""Twice the largest input; what is between is for the slot to refuse by name."""
 LENGTH: Final = struct.Struct("<I")
 ORDER: Final = struct.Struct("<cQ")
 STOP: Final = b"S"
@@ -72,9 +74,13 @@ def encode_job(job: Job) -> msgspec.Raw:
     """A job for the way down.
 
     Raises:
-        OverflowError, UnicodeEncodeError: an integer beyond 64 bits, or text that is not Unicode.
+        OverflowError: an integer beyond 64 bits, or more bytes than `JOB_BYTES_MAX`.
+        UnicodeEncodeError: text that is not Unicode.
     """
-    return msgspec.Raw(_encoder.encode(job))
+    encoded = _encoder.encode(job)
+    if len(encoded) > JOB_BYTES_MAX:
+        raise OverflowError
+    return msgspec.Raw(encoded)
 
 
 def decode_job(raw: msgspec.Raw) -> Job:

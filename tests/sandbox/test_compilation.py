@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from sandbox import ModuleStore, compilation, to_wasm
+from sandbox import ModuleStore, compilation, inspect, to_wasm
+from sandbox.artefact import write_artefact
 from sandbox.compilation import Compilation
 from sandbox.configuration import CONFIGURATION
 
@@ -53,4 +54,14 @@ async def test_a_compiler_killed_while_idle_is_replaced(store):
     await compiler._process.wait()
 
     assert await compiler.compile(module(store, 2)) > 0
+    await compiler.close()
+
+
+async def test_an_artefact_of_another_processor_is_made_again(store):
+    """A genuine artefact that does not load here (a folder moved between machines) is compiled anew."""
+    digest = module(store, 1)
+    write_artefact(store, inspect(store.read(digest)), b"code of another processor")
+    compiler = Compilation(store, timeout_s=20, memory_mb=2048)
+
+    assert await compiler.compile(digest) > 0
     await compiler.close()

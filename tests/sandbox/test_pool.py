@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -95,7 +96,7 @@ async def test_a_killed_slot_costs_its_running_job_only(pool):
 async def test_slots_killed_again_and_again_lose_no_job(pool):
     """Under a stream of short jobs, kills at any moment blame at most one job each, and every job is answered once."""
     await pool.run(job(pool, "add", 0, 0))
-    answers: dict[int, list[Outcome]] = {n: [] for n in range(3000)}
+    answers: dict[int, list[Outcome]] = {n: [] for n in range(1500)}
     for each in answers.values():
         pool.submit(job(pool, "count", 100_000), each.append)
     killed: list[int] = []
@@ -238,6 +239,33 @@ async def test_what_cannot_travel_is_refused(pool, bad):
     outcome = await pool.run(Job(**{"module": pool._store.add(GUEST), "entry": "add", **bad}))
 
     assert (outcome.status, outcome.reason) == ("failed", "invalid")
+
+
+async def test_a_megabyte_in_and_out(pool, guests):
+    """Large inputs and outputs travel whole, several at once."""
+    text = guests.text(
+        """(local $n i32)
+        (loop
+          (i32.store (i32.const 0) (i32.const 65536)) (i32.store (i32.const 4) (i32.const 2000000))
+          (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (local.set $n (i32.load (i32.const 8)))
+          (call $say (i32.const 65536) (local.get $n))
+          (br_if 0 (local.get $n)))""",
+        memory="40",
+    )
+    data = [os.urandom(1 << 20) for _ in range(8)]
+    echo = job(pool, "_start", wasm=to_wasm(text.encode()))
+    outcomes = await asyncio.gather(*(pool.run(msgspec.structs.replace(echo, input=each)) for each in data))
+
+    assert [o.output for o in outcomes] == data
+
+
+async def test_too_large_a_job_is_refused(pool):
+    """What would not fit into a message is refused, and harms nothing."""
+    big = msgspec.structs.replace(job(pool, "add", 1, 1), input=bytes(129 << 20))
+
+    assert (await pool.run(big)).reason == "invalid"
+    assert (await pool.run(job(pool, "add", 1, 1))).status == "ok"
 
 
 async def test_a_malformed_job_harms_no_other(pool):
