@@ -31,6 +31,8 @@ from bus.subjects import Subjects
 from bus.wire import encode
 from coordinator.admission import Admission, Question, Unfit
 from coordinator.instructions import Instructions, Placed, Stopped, Token
+from coordinator.patrol import Patrol
+from coordinator.registry import DEAD, LEFT
 from coordinator.schedule import Schedule
 from coordinator.settings import Timing
 from coordinator.strategies import Strategy
@@ -55,7 +57,7 @@ class Core(Schedule):
         self.leading = False
         self._subjects = subjects
         self._enrolling: dict[str, int] = {}
-        self._asked_again: dict[str, int] = {}
+        self._patrol = Patrol(self.registry, self.timing)
 
     def __repr__(self) -> str:
         """Who leads, and how much there is to do."""
@@ -70,12 +72,10 @@ class Core(Schedule):
         decision = Leader(epoch=self.epoch, leader=leader)
         self.out.lines.append((encode(decision), decision))
         # A node may have been given up before the decision that gave it work was read.
-        for node, _, state in self.registry.sweep(now_ms):
-            if state in _GONE:
-                self.attempts.lost_node(node)
+        self.registry.sweep(now_ms)
         for node in self.attempts.nodes():
-            view = self.registry.view(node, now_ms)
-            if view is None or view.state in _GONE:
+            row = self.registry.row(node)
+            if row is None or self.registry.state[row] in (DEAD, LEFT):
                 self.attempts.lost_node(node)
         self.ledger.lead()
         recent = now_ms - self.timing.resubmitted_ms
@@ -90,6 +90,18 @@ class Core(Schedule):
             if state in _GONE:
                 self._lost(self.attempts.lost_node(node), now_ms)
         self.room_changed = True
+        if self.leading:
+            self._go_round(now_ms)
+
+    def _go_round(self, now_ms: int) -> None:
+        for task in self._patrol.next(self.ledger.open):
+            if task.closing or not task.attempt:
+                continue
+            gone = self._patrol.gone(task)
+            for holder in gone:
+                self.attempts.given_up(holder)
+            if gone or self._patrol.disbelieve(task, self.judged_to, now_ms):
+                self.reconsider(task, now_ms)
 
     def decide(self, now_ms: int) -> Instructions:
         """One turn: admit, give up, and place; returns all there is to do."""

@@ -139,7 +139,7 @@ class Fold:
         if task is None:
             return []
         for holder in task.holders if decision.replaces else ():
-            if holder.node in decision.replaces and holder.state in (RUNNING, LOST):
+            if holder.node in decision.replaces:
                 self.attempts.given_up(holder)
                 holder.state = REPLACED
         started = [self._start(task, decision.attempt, node, at_ms, sequence) for node in decision.nodes]
@@ -187,9 +187,9 @@ class Fold:
                 self.skipped += 1
                 continue
             if claim.node == node:
-                self._fold_claim(claim, entry.at_ms)
+                self._fold_claim(claim, entry)
 
-    def _fold_claim(self, claim: _Claim, at_ms: int) -> None:
+    def _fold_claim(self, claim: _Claim, entry: Entry) -> None:
         key = attempt_key(claim.task, claim.attempt)
         holder = self.attempts.answered(claim.node, key)
         if holder is None:
@@ -197,7 +197,7 @@ class Fold:
                 self._early_claims.add((claim.node, key))
             return
         task = holder.task
-        task.quiet_since_ms = at_ms
+        task.quiet_since_ms, task.claimed = entry.at_ms, entry.sequence
         if task.shape is not None and claim.status != "fault":
             task.shape.estimate.learn(claim.wall_ms)
 

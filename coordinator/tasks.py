@@ -144,7 +144,7 @@ class Task:
     """One open task. `raw` and `shape` are None while it is known from a decision only, not yet from TASKS."""
 
     __slots__ = (
-        "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "closing", "deadline_ms", "digest",
+        "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "claimed", "closing", "deadline_ms", "digest",
         "excluded", "holders", "input", "max_attempts", "name", "need", "need_after", "priority", "quiet_since_ms",
         "raw", "retry_at_ms", "rivals", "shape", "source", "spec", "ticket", "together",
     )  # fmt: skip
@@ -174,6 +174,7 @@ class Task:
         self.ticket = 0
         self.retry_at_ms = 0
         self.quiet_since_ms = at_ms
+        self.claimed = 0  # the sequence in RESULTS of its last claim
         self.rivals: list[Submission] | None = None
 
     def __repr__(self) -> str:
