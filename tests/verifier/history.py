@@ -4,7 +4,7 @@ A list of numbers drives it, so that hypothesis can shrink a history. Nothing he
 lets the others write, and reads VERDICTS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -29,9 +29,9 @@ from verifier.core import Core, Emission
 from verifier.merge import Merge
 
 SIGNER = Identity.from_seed(b"v" * 32)
-HONEST, LIES = b"42", (b"41", b"40", b"41")
+HONEST, LIES, FORGED = b"42", (b"41", b"40", b"41"), b"13"
 NODES = tuple(f"n{n}" for n in range(10))
-STEPS = 12
+STEPS = 14
 
 
 @dataclass
@@ -172,17 +172,25 @@ class World:
 
     def forge(self, replica: Replica, how: int) -> None:
         """One of the ways to claim what one may not."""
-        honest = self.said(replica)
+        if not self.unused(replica.task):
+            return
+        honest = result(
+            replica.task, replica.node, FORGED, decision=replica.decision, attempt=replica.attempt
+        )
         other = NODES[(NODES.index(replica.node) + 1) % len(NODES)]
         forged = (
             (honest, {"key": identity(other).key}),
             (replace(honest, node=other), {"node": replica.node}),
             (replace(honest, attempt=replica.attempt + 50), {}),
             (replace(honest, spec="0" * 64), {}),
-            (replace(honest, output=b"forged"), {}),
+            (replace(honest, output=b"other"), {}),
             (replace(honest, task="me.unheard-of"), {}),
             (replace(honest, decision=1), {}),
+            (replace(honest, node=self.unused(replica.task)[-1]), {}),
         )
+        if replica.answered and how % 2:
+            self.claim(honest)  # its own words, but its second ones
+            return
         claim, arguments = forged[how % len(forged)]
         self.claim(claim, **arguments)
 
@@ -190,29 +198,29 @@ class World:
 
     def step(self, choice: int, which: int) -> None:
         """Let one thing happen."""
-        replica = self.replicas[which % len(self.replicas)] if self.replicas else None
-        if choice == 0 or replica is None:
+        if choice == 0 or not self.replicas:
             self.new_task()
-        elif choice in (1, 2, 3):
-            self.answer(replica)
-        elif choice == 4:
-            self.forge(replica, which)
-        elif choice in (5, 6):
-            self.fold_decision()
-        elif choice in (7, 8):
-            self.fold_claim()
-        elif choice == 9:
-            self.write(1 + which % 5)
-        elif choice == 10:
-            (self.answer_need, self.restart, lambda: self.lose(replica))[which % 3]()
-        elif which % 5 == 0:
-            self.abandon(replica.task)
+            return
+        replica = self.replicas[which % len(self.replicas)]
+        happenings: dict[int, Callable[[], object]] = {
+            4: lambda: self.forge(replica, which),
+            5: self.fold_decision,
+            6: self.fold_decision,
+            7: self.fold_claim,
+            8: self.fold_claim,
+            9: lambda: self.write(1 + which % 5),
+            10: self.restart,
+            11: self.answer_need,
+            12: lambda: self.lose(replica),
+            13: lambda: which % 5 or self.abandon(replica.task),
+        }
+        happenings.get(choice, lambda: self.answer(replica))()
 
     def drain(self) -> None:
-        """Let everyone finish: all nodes answer, all needs are met or given up, all is read and written."""
+        """Let everyone finish: all nodes but the lost ones answer, all needs are met or given up, all is read and written."""
         while True:
             for replica in self.replicas:
-                if not replica.answered:
+                if not replica.answered and not replica.lost:
                     self.answer(replica)
             while self.read != [len(self.decisions), len(self.claims)]:
                 self.fold_decision()

@@ -17,11 +17,13 @@ from bus.messages import (
     Enrolled,
     Inconclusive,
     Late,
+    Pending,
     Quorum,
     Result,
     Signature,
     Verdict,
     VerdictLine,
+    VerdictRequest,
 )
 from bus.reader import Entry, LogReader
 from bus.signing import RESULTS, VERDICTS, Identity, open_signed
@@ -113,6 +115,24 @@ class Script:
         """Enrol nodes with their own keys."""
         await self.decide(*(Enrolled(node=n, key=identity(n).key, capabilities=CAPABILITIES) for n in nodes))
 
+    async def decide_bytes(self, body: bytes) -> int:
+        """Write any bytes as an entry of ASSIGNMENTS."""
+        return (await self.bus.js.publish(self.bus.subjects.assignments, body)).seq
+
+    async def enrol_with_key(self, node: str, key: str) -> None:
+        """Enrol a node with any key."""
+        await self.decide(Enrolled(node=node, key=key, capabilities=CAPABILITIES))
+
+    async def race(self, claims: Sequence[Result]) -> None:
+        """Store each claim just before the decision that it answers: both are in the logs, the wrong way round in time."""
+        for claim in claims:
+            sealed = identity(claim.node).seal(RESULTS, [encode(claim)])
+            line = encode(assigned(claim.task, [claim.node]))
+            await asyncio.gather(
+                self.bus.js.publish(self.bus.subjects.results(claim.node), sealed),
+                self.bus.js.publish(self.bus.subjects.assignments, line),
+            )
+
     async def assign(self, task: str, *nodes: str, **fields: Any) -> int:
         """Assign a task; return the decision's sequence."""
         return await self.decide(assigned(task, nodes, **fields))
@@ -126,6 +146,21 @@ class Script:
     async def claim_bytes(self, node: str, body: bytes) -> int:
         """Write any bytes as an entry of RESULTS under a node's subject."""
         return (await self.bus.js.publish(self.bus.subjects.results(node), body)).seq
+
+    async def write_verdict(self, task: str, by: Identity) -> None:
+        """Write a verdict as another verifier would."""
+        line = encode(Verdict(task=task, status="cancelled", reason="written by another"))
+        await self.bus.js.publish(self.bus.subjects.verdicts, by.seal(VERDICTS, [line]))
+
+    async def ask_verdicts(self, tasks: Sequence[str]) -> list[Verdict | Pending]:
+        """Ask the service, again for what did not fit into one reply."""
+        subject = self.bus.subjects.service("verifier", "verdict")
+        decoder = msgspec.json.Decoder(Verdict | Pending)
+        found: list[Verdict | Pending] = []
+        while len(found) < len(tasks):
+            body = await self.bus.request_bytes(subject, encode(VerdictRequest(list(tasks[len(found) :]))))
+            found += map(decoder.decode, split_lines(body))
+        return found
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until `holds()` is true, looking again whenever something was heard."""
