@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 
 from ambient.cli import cluster, inspection, nodes, processes, tasks
 from ambient.cli.exits import Exit
-from ambient.cli.output import err
+from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
     AmbientError,
     BusUnavailable,
@@ -52,7 +52,8 @@ def main() -> None:
     """Parse the command line, run it and exit with a code of `Exit`."""
     _quiet_logs()
     try:
-        answer = app(exit_on_error=False)
+        command, bound, _ = app.parse_args(exit_on_error=False)
+        answer = command(*bound.args, **bound.kwargs)
         code = _run(answer) if asyncio.iscoroutine(answer) else answer
     except CycloptsError:
         code = Exit.USAGE  # cyclopts has printed what is wrong
@@ -104,6 +105,7 @@ def _exit_code(error: Exception) -> Exit:
 def _quiet_logs() -> None:
     """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs."""
     structlog.configure(
+        processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -7,11 +7,11 @@ from cyclopts import Parameter
 from rich.live import Live
 from rich.table import Table
 
+from ambient import ClusterHealth
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json, table
 from ambient.cli.tasks import open_client
-from ambient import ClusterHealth
 from bus.messages import NodeView
 
 __all__ = ["commands"]

@@ -41,7 +41,10 @@ class Submission:
     entry: Annotated[str | None, Parameter(help="Exported function; a command's `_start` if not given.")] = (
         None
     )
-    input: Annotated[str | None, Parameter(help="File that becomes the guest's stdin; `-` is ours.")] = None
+    input: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="File that becomes the guest's stdin; `-` is ours."),
+    ] = None
     verify: Annotated[str, Parameter(help="`signature`, or `quorum:2/3`.")] = "signature"
     id: Annotated[
         str | None, Parameter(help="Task id of your choice; the same id twice is the same task.")

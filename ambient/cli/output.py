@@ -5,16 +5,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["duration", "err", "out", "print_bytes", "print_json", "size", "table"]
+__all__ = ["PLAIN_RENDERER", "err", "out", "print_bytes", "print_json", "table"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_THOUSAND = 1000
-_KIB = 1024
+PLAIN_RENDERER = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+"""Log lines for people. Tracebacks are plain: rich ones print local variables, and keys are local variables somewhere."""
 
 
 def print_json(value: Any) -> None:
@@ -37,20 +38,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for row in rows:
         drawn.add_row(*row)
     return drawn
-
-
-def duration(ms: float) -> str:
-    """Milliseconds for people."""
-    if ms < _THOUSAND:
-        return f"{ms:.1f} ms"
-    seconds = ms / _THOUSAND
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"  # noqa: PLR2004 -- seconds in a minute
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < _KIB:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KIB
-    return f"{count:.1f} GiB"

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.output import err, print_json
+from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.cli.signals import stop_signals
 from ambient.extras import needs
 from ambient.settings import default_data
@@ -90,7 +90,6 @@ async def coordinator(
     _log_to_stderr(log_level)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
-
         from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
@@ -159,7 +158,7 @@ def _log_to_stderr(level: str) -> None:
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+            PLAIN_RENDERER if terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
