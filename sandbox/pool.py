@@ -96,11 +96,11 @@ class Pool:
             PoolBroken: a slot did not come up.
         """
         self._loop = asyncio.get_running_loop()
-        try:
-            await asyncio.gather(*(self._start_slot(slot) for slot in range(len(self._processes))))
-        except BaseException:
+        starts = (self._start_slot(slot) for slot in range(len(self._processes)))
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        for failure in filter(None, results):
             await self.close()
-            raise
+            raise failure
 
     def submit(self, job: Job, on_done: Done) -> Ticket:
         """Queue a job; `on_done` is called with its outcome from the event loop, never from within this call."""

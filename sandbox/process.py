@@ -72,6 +72,7 @@ class SlotProcess(asyncio.Protocol):
                 sys.executable, "-m", "sandbox.slot", *arguments,
                 pass_fds=passed, env=child_environment(), cwd="/", stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=jobs)
         except BaseException:
             jobs.close()
             orders.close()
@@ -80,7 +81,6 @@ class SlotProcess(asyncio.Protocol):
             jobs_child.close()
             orders_child.close()
             os.close(page_fd)
-        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=jobs)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The channel is open."""
@@ -89,15 +89,16 @@ class SlotProcess(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Outcomes came; bytes that are no outcomes end the slot."""
         try:
-            for body in self._reader.feed(data):
-                items = wire.decode_up(body)
-                if items:
-                    self._deliver(items)
-                else:
-                    self._settle(came_up=True)
+            batches = [wire.decode_up(body) for body in self._reader.feed(data)]
         except (ValueError, msgspec.MsgspecError):
             # A slot that does not speak our protocol is not ours any more: a guest broke out, or memory is corrupt.
             self.kill()
+            return
+        for items in batches:
+            if items:
+                self._deliver(items)
+            else:
+                self._settle(came_up=True)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The child closed its end, or died."""

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from sandbox import Job, JobLimits, ModuleStore, Outcome, to_wasm
+from sandbox import Job, JobLimits, ModuleStore, Outcome, PoolBroken, to_wasm
 from sandbox.configuration import CONFIGURATION
 from sandbox.pool import Pool
 from sandbox.process import ROOT
@@ -365,6 +365,33 @@ async def test_a_callback_that_fails_stops_nothing(pool):
 
     await until(lambda: len(reported) == 1)
     assert isinstance(reported[0]["exception"], ZeroDivisionError)
+
+
+async def test_a_pool_that_cannot_start_says_so(tmp_path, monkeypatch):
+    """Slots that do not come up are an error with advice, and leave nothing running."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    pool = Pool(ModuleStore(tmp_path / "store"), 2)
+
+    with pytest.raises(PoolBroken, match="did not start"):
+        await pool.start()
+    assert pool.pids() == []
+
+
+async def test_jobs_do_not_wait_for_ever_for_a_machine_that_broke(tmp_path, monkeypatch):
+    """When no slot is up and none comes up again, what waits is answered: better elsewhere than never."""
+    pool = Pool(ModuleStore(tmp_path / "store"), 1)
+    await pool.start()
+    try:
+        await pool.run(job(pool, "add", 1, 1))
+        lost = asyncio.ensure_future(pool.run(job(pool, "spin")))
+        await until(lambda: len(running(pool)) == 1)
+        waiting = asyncio.ensure_future(pool.run(job(pool, "add", 1, 1)))
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        os.kill(pool.pids()[0], signal.SIGKILL)
+
+        assert [o.reason for o in await asyncio.gather(lost, waiting)] == ["crash", "unavailable"]
+    finally:
+        await pool.close()
 
 
 PARENT = """
