@@ -79,6 +79,11 @@ class NodeCore:
         """Attempts that are not answered yet."""
         return len(self._open)
 
+    @property
+    def with_pool(self) -> Iterable[Attempt]:
+        """The attempts that the pool has."""
+        return self._running.values()
+
     def held(self, limit: int) -> tuple[str, ...]:
         """The attempts (keys) that the coordinator need not send again: open, or claimed and not yet durable."""
         keys = [*self._open, *self._unsettled]

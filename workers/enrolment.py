@@ -21,6 +21,7 @@ __all__ = ["Enrolment"]
 
 _log = structlog.get_logger("workers.enrolment")
 
+ANSWER_S = 2.0
 FIRST_PAUSE_S = 0.2
 MAX_PAUSE_S = 5.0
 
@@ -61,7 +62,10 @@ class Enrolment:
         while True:
             try:
                 reply = await self._bus.request(
-                    self._bus.subjects.service("coordinator", "hello"), self._body, HelloReply
+                    self._bus.subjects.service("coordinator", "hello"),
+                    self._body,
+                    HelloReply,
+                    timeout_s=ANSWER_S,
                 )
             except Malformed as error:
                 if error.field:

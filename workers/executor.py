@@ -118,7 +118,15 @@ class Executor:
 
     def drain(self) -> None:
         """Take no more work; hand back what is not begun."""
-        self._follow(self._core.drain(_is_begun))
+        # A slot runs its jobs in order. Should the first have ended just now, the next is stopped and handed back: no harm.
+        begun: dict[int, Attempt] = {}
+        for attempt in self._core.with_pool:
+            if attempt.ticket is not None and attempt.ticket.slot is not None:
+                first = begun.setdefault(attempt.ticket.slot, attempt)
+                if first.ticket is not None and attempt.ticket.number < first.ticket.number:
+                    begun[attempt.ticket.slot] = attempt
+        keys = {attempt.key for attempt in begun.values()}
+        self._follow(self._core.drain(lambda attempt: attempt.key in keys))
 
     async def quiet(self) -> None:
         """Wait until nothing is open and every claim is durable."""
@@ -269,11 +277,6 @@ class Executor:
 
     def _tell_trouble(self) -> None:
         self._core.breakers.trouble(self._outbox.trouble or self._refusal)
-
-
-def _is_begun(attempt: Attempt) -> bool:
-    """A ticket at a slot is begun, or will be within a few milliseconds."""
-    return attempt.ticket is not None and attempt.ticket.slot is not None
 
 
 def _read(body: bytes) -> list[Instruction]:

@@ -24,6 +24,7 @@ from workers.vitals import available_bytes
 __all__ = ["NodeSettings", "Resolved"]
 
 _MIB = 1024 * 1024
+_FIELD = re.compile(r"\$\.(\w+)")
 _OFFERED = 0.9
 """Of the memory that is available at the start; the rest is the node's own and the machine's."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -87,8 +88,9 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
         except Malformed as error:
             raise BadSettings(error.field, error.limit) from None
         except msgspec.ValidationError as error:
-            limit, _, place = str(error).partition(" - at `$.")
-            raise BadSettings(place.rstrip("`") or "settings", limit) from None
+            limit, _, place = str(error).partition(" - at ")
+            field = _FIELD.search(place)
+            raise BadSettings(field[1] if field else "settings", limit) from None
 
 
 def _check_ranges(given: NodeSettings) -> None:

@@ -1,149 +1,16 @@
-"""A scripted coordinator at the other end of a real bus, and nodes that run against it."""
+"""A scripted coordinator on a fresh cluster, and nodes in this process that end with the test."""
 
-import asyncio
-import base64
-import itertools
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
-from bus.blobs import Blobs
-from bus.connection import Bus, Received
-from bus.messages import Assign, Goodbye, Hello, HelloReply, Result, Telemetry
-from bus.reader import Entry, LogReader
-from bus.signing import GOODBYE, HELLO, RESULTS, TELEMETRY, open_signed
-from bus.wire import decode, decoder, encode, encode_all, sha256_hex
-from workers.node import StopSwitch, run_node
+from bus.connection import Bus
+from tests.workers.scripted import Coordinator, RunningNode, StartNode
 from workers.settings import NodeSettings
-
-PATIENCE_S = 20
-
-ADD = b"""(module (func (export "add") (param i32 i32) (result i32)
-  local.get 0 local.get 1 i32.add))"""
-SPIN = b'(module (func (export "spin") (loop br 0)))'
-ECHO = b"""(module
-  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 2)
-  (func (export "_start")
-    (loop $more
-      (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 65536))
-      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
-      (i32.store (i32.const 4) (i32.load (i32.const 8)))
-      (if (i32.load (i32.const 8)) (then
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
-        (br $more))))))"""
-
-
-class Coordinator:
-    """Answers hello, listens to telemetry, reads RESULTS, and sends what the test says."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.refusal = ""
-        self.hellos: list[tuple[str, Hello]] = []
-        self.telemetry: list[tuple[str, Telemetry]] = []
-        self.goodbyes: list[Goodbye] = []
-        self.results: list[tuple[str, Result]] = []
-        self.changed = asyncio.Event()
-        self._decisions = itertools.count(1)
-        self._reader = LogReader(bus, "results", self._on_result)
-
-    async def start(self) -> None:
-        await self.bus.subscribe(self.bus.subjects.service("coordinator", "hello"), self._on_hello)
-        await self.bus.subscribe(self.bus.subjects.telemetry("*"), self._on_telemetry)
-        await self.bus.round_trip_ms()
-        self._reader.start()
-
-    async def stop(self) -> None:
-        await self._reader.stop()
-
-    async def _on_hello(self, message: Received) -> None:
-        key, (line,) = open_signed(message.data, HELLO)
-        self.hellos.append((key, decode(line, decoder(Hello))))
-        await self.bus.publish(message.reply, encode(HelloReply(ok=not self.refusal, error=self.refusal)))
-        self.changed.set()
-
-    async def _on_telemetry(self, message: Received) -> None:
-        if b"goodbye" in message.data.partition(b"\n")[0]:
-            _, (line,) = open_signed(message.data, GOODBYE)
-            self.goodbyes.append(decode(line, decoder(Goodbye)))
-        else:
-            key, (line,) = open_signed(message.data, TELEMETRY)
-            self.telemetry.append((key, decode(line, decoder(Telemetry))))
-        self.changed.set()
-
-    def _on_result(self, entry: Entry) -> None:
-        key, lines = open_signed(entry.body, RESULTS)
-        self.results.extend((key, decode(line, decoder(Result))) for line in lines)
-        self.changed.set()
-
-    async def until(self, fact: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
-        """Wait until `fact` holds; it is looked at whenever something arrives, and every 20 ms."""
-        async with asyncio.timeout(patience_s):
-            while not fact():
-                self.changed.clear()
-                try:
-                    async with asyncio.timeout(0.02):
-                        await self.changed.wait()
-                except TimeoutError:
-                    continue
-
-    async def upload(self, data: bytes) -> str:
-        return await Blobs(self.bus, "client").put(data)
-
-    async def upload_text(self, text: bytes) -> str:
-        from wasmtime import wat2wasm  # noqa: PLC0415
-
-        return await self.upload(bytes(wat2wasm(text)))
-
-    def spec(self, module: str, **work: Any) -> bytes:
-        limits = work.pop("limits", {})
-        return json.dumps(
-            {"work": {"kind": "wasm", "module": f"sha256:{module}", **work}, "limits": limits}
-        ).encode()
-
-    def assignment(self, task: str, spec: bytes, attempt: int = 1) -> Assign:
-        import msgspec  # noqa: PLC0415
-
-        return Assign(
-            decision=next(self._decisions),
-            task=task,
-            attempt=attempt,
-            lease_ms=30_000,
-            spec=msgspec.Raw(spec),
-        )
-
-    async def tell(self, node: str, *instructions: Any) -> None:
-        await self.bus.publish(self.bus.subjects.assign(node), encode_all(instructions))
-
-    def result(self, task: str) -> Result:
-        (found,) = [result for _, result in self.results if result.task == task]
-        return found
-
-    def open(self) -> tuple[str, ...]:
-        """What the newest telemetry lists."""
-        return self.telemetry[-1][1].open
-
-
-class RunningNode:
-    """A node in this process."""
-
-    def __init__(self, settings: NodeSettings) -> None:
-        self.settings = settings
-        self.switch = StopSwitch()
-        self.task = asyncio.create_task(run_node(settings, stop=self.switch))
-
-    async def ended(self) -> int:
-        return await asyncio.wait_for(asyncio.shield(self.task), PATIENCE_S)
-
-    async def stop(self) -> int:
-        self.switch.pull()
-        return await self.ended()
 
 
 @pytest_asyncio.fixture
@@ -170,12 +37,10 @@ def settings(bus: Bus, tmp_path: Path) -> NodeSettings:
 
 
 @pytest_asyncio.fixture
-async def start_node(settings: NodeSettings) -> AsyncIterator[Callable[..., RunningNode]]:
+async def start_node(settings: NodeSettings) -> AsyncIterator[StartNode]:
     running: list[RunningNode] = []
 
     def start(**changes: Any) -> RunningNode:
-        import msgspec  # noqa: PLC0415
-
         running.append(RunningNode(msgspec.structs.replace(settings, **changes)))
         return running[-1]
 
