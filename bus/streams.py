@@ -83,17 +83,27 @@ async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
         try:
             await bus.js.add_stream(config)
         except nats.js.errors.APIError as error:
+            # Room is checked before the name: where the stream is there already, it matters to nobody that ours would not fit.
+            if error.err_code == _NAME_IN_USE or await _exists(bus, name):
+                continue
             if error.err_code in FULL:
                 raise LogFull(
                     f"no room to reserve {config.max_bytes} bytes for {config.name}: "
                     f"give JetStream more disk, or the streams less max_bytes ({error.description})"
                 ) from None
-            if error.err_code != _NAME_IN_USE:
-                raise BusUnavailable(f"could not create stream {config.name}: {reason(error)}") from None
+            raise BusUnavailable(f"could not create stream {config.name}: {reason(error)}") from None
         except (TimeoutError, nats.errors.Error) as error:
             raise BusUnavailable(
                 f"could not create stream {config.name}: is JetStream enabled on {bus.url}? ({reason(error)})"
             ) from None
+
+
+async def _exists(bus: Bus, log: str) -> bool:
+    try:
+        await last_sequence(bus, log)
+    except StreamMissing:
+        return False
+    return True
 
 
 async def last_sequence(bus: Bus, log: str) -> int:
