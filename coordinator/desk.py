@@ -14,7 +14,6 @@ from nats.aio.subscription import Subscription
 from bus.connection import Bus, Received
 from bus.errors import BadSignature, Malformed
 from bus.messages import (
-    Goodbye,
     Hello,
     HelloReply,
     NodesReply,
@@ -26,18 +25,17 @@ from bus.messages import (
     WhyRequest,
 )
 from bus.service import ServiceDesk
-from bus.signing import GOODBYE, HELLO, TELEMETRY, open_one_of, open_signed
+from bus.signing import HELLO, open_signed
 from bus.wire import decode, decoder
 from coordinator import explain
 from coordinator.core import Core
 from coordinator.settings import Settings
+from coordinator.telemetry import TelemetryGate
 
 __all__ = ["Desk"]
 
 _log = structlog.get_logger("coordinator.desk")
 _HELLO = decoder(Hello)
-_TELEMETRY = decoder(Telemetry)
-_GOODBYE = decoder(Goodbye)
 _PAGE = 500
 
 
@@ -53,6 +51,7 @@ class Desk:
         self._core = core
         self._settings = settings
         self._wake = wake
+        self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
         self._greeting: dict[str, list[asyncio.Future[HelloReply]]] = {}
@@ -103,30 +102,19 @@ class Desk:
     # Nodes
 
     async def _on_telemetry(self, message: Received) -> None:
-        node = message.subject.rpartition(".")[2]
+        node, now_ms = message.subject.rpartition(".")[2], self._now_ms()
         try:
-            kind, key, members = open_one_of(message.data, (TELEMETRY, GOODBYE))
-            owner = self._core.registry.key(node)
-            if owner is None:
-                self._core.stranger(node)
-            elif owner != key:
-                raise BadSignature(f"{node} belongs to key {owner[:16]}…, not {key[:16]}…")  # noqa: TRY301
-            elif kind == TELEMETRY:
-                self._heard(node, decode(members[-1], _TELEMETRY))
-            else:
-                self._goodbye(node, decode(members[-1], _GOODBYE))
+            said = self._gate.open(node, message.data, now_ms)
         except (BadSignature, Malformed) as error:
             _log.debug("telemetry ignored", node=node, reason=str(error))
             return
+        if said is None:
+            self._core.stranger(node)
+        elif isinstance(said, Telemetry):
+            self._core.hear(said, now_ms)
+        else:
+            self._core.goodbye(said, now_ms)
         self._wake()
-
-    def _heard(self, node: str, telemetry: Telemetry) -> None:
-        if telemetry.node == node:
-            self._core.hear(telemetry, self._now_ms())
-
-    def _goodbye(self, node: str, goodbye: Goodbye) -> None:
-        if goodbye.node == node:
-            self._core.goodbye(goodbye, self._now_ms())
 
     async def _hello(self, body: bytes) -> HelloReply:
         try:
@@ -135,6 +123,9 @@ class Desk:
             return HelloReply(ok=False, error=str(error))
         hello = decode(members[-1], _HELLO)
         reply = self._core.hello(hello, key, self._now_ms())
+        if reply is not None and not reply.ok:
+            return reply
+        self._gate.forget(hello.node)
         self._wake()
         if reply is not None:
             return reply

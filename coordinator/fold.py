@@ -98,7 +98,7 @@ class Fold:
             if isinstance(item, Submission):
                 ledger.submit(item)
             elif isinstance(item, Cancel):
-                ledger.cancel(item.name)
+                ledger.cancel(item.name, item.sequence)
             else:
                 ledger.malformed(item)
         ledger.read_to = entry.sequence

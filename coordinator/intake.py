@@ -31,9 +31,10 @@ _NAMED = decoder(_Named)
 
 
 class Cancel(NamedTuple):
-    """A client withdraws the task of this name."""
+    """A client withdraws the task of this name that it submitted before `sequence`."""
 
     name: str
+    sequence: int
 
 
 Item = Submission | Cancel | Refused
@@ -82,7 +83,7 @@ def _read_submission(client: str, entry: Entry, line: int, document: bytes, *, t
 def _read_cancel(client: str, entry: Entry, line: int, document: bytes, *, together: bool) -> Item:
     del together
     try:
-        return Cancel(f"{client}.{decode(document, _CANCEL).id}")
+        return Cancel(f"{client}.{decode(document, _CANCEL).id}", entry.sequence)
     except Malformed as error:
         return _refusal(client, (entry.sequence, line), error)
 

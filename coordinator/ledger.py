@@ -85,10 +85,13 @@ class Ledger:
         self.fresh.extend(task for task in self.open.values() if task.raw is not None)
         self.cancels.extend(task for task in self.open.values() if task.cancelled and not task.closing)
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, name: str, sequence: int) -> None:
         """Fold a client's wish to withdraw a task; without an open task of that name there is nothing to withdraw."""
         task = self.open.get(name)
-        if task is not None and not task.closing and not task.cancelled:
+        # A task that is known from a decision may have been submitted only after this.
+        if task is None or task.source[0] > sequence:
+            return
+        if not task.closing and not task.cancelled:
             task.cancelled = True
             if self.leading:
                 self.cancels.append(task)

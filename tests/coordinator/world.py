@@ -46,12 +46,16 @@ _TOLD = decoder(Assign | CancelAttempt | EnrolAgain | Drain)  # type: ignore[arg
 class World:
     """Logs are lists of entries; `core` is the present leader; `pending` are lines that it decided and nobody wrote yet."""
 
-    def __init__(self, nodes: int = 4, *, slots: int = 2, seed: int = 0, timing: Timing | None = None) -> None:
+    def __init__(
+        self, nodes: int = 4, *, slots: int = 2, seed: int = 0, timing: Timing | None = None
+    ) -> None:
         self.random = random.Random(seed)
         self.timing = timing or Timing()
         self.slots = slots
         self.now_ms = 1_000_000
-        self.logs: dict[str, list[Entry]] = {log: [] for log in ("tasks", "assignments", "results", "verdicts")}
+        self.logs: dict[str, list[Entry]] = {
+            log: [] for log in ("tasks", "assignments", "results", "verdicts")
+        }
         self.held: dict[str, dict[str, Assign]] = {}
         self.ran: dict[str, set[str]] = defaultdict(set)
         self.alive: set[str] = set()
@@ -333,7 +337,7 @@ def snapshot(core: Core) -> dict[str, Any]:
                 task.raw,
                 task.attempt,
                 task.closing,
-                task.cancelled,
+                task.cancelled and not task.closing,
                 task.needs_more and task.need,
                 task.excluded,
                 sorted((h.attempt, h.node, h.state, h.decision) for h in task.holders),
