@@ -9,9 +9,7 @@ notice was lost, came twice, or the server restarted meanwhile. Errors are those
 """
 
 import asyncio
-import secrets
-from collections.abc import AsyncGenerator, Awaitable, Iterable
-from itertools import count
+from collections.abc import AsyncGenerator, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -20,20 +18,16 @@ from ambient.courier import Courier
 from ambient.errors import ClientClosed, Rejected, TaskRejected, mapped
 from ambient.logs import keep_quiet
 from ambient.mapping import DEFAULT_IN_FLIGHT, Items, MapItem, Mapping
-from ambient.modules import Modules, ModuleSource
-from ambient.outstanding import Entry, Sink
+from ambient.modules import ModuleSource
+from ambient.outstanding import Entry
+from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
 from ambient.settings import resolve
-from ambient.submission import Argument, Form, InputLike, TaskOptions, as_bytes
+from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
 from bus.connection import Bus
 from bus.errors import Malformed
-from bus.messages import (
-    INLINE_LIMIT_BYTES,
-)
-from bus.subjects import token
-from bus.wire import sha256_hex
 
 __all__ = ["Client", "ClusterHealth", "connect"]
 
@@ -73,10 +67,7 @@ class Client(Questions):
         self.name = client
         self._timeout_s = timeout_s
         self._courier: Courier | None = None
-        self._modules: Modules | None = None
-        # Ids that no other client makes, without asking anybody: a random beginning and a count.
-        self._prefix = secrets.token_hex(6)
-        self._count = count(1)
+        self._preparation: Preparation | None = None
 
     def __repr__(self) -> str:
         """Where to, in whose name, and how many tasks are open."""
@@ -104,12 +95,12 @@ class Client(Questions):
                 self.url, cluster=self.cluster, name=f"ambient {self.name}", timeout_s=self._timeout_s
             )
         self._courier = Courier(bus, self.name)
-        self._modules = Modules(self._courier.blobs)
+        self._preparation = Preparation(self._courier.blobs, self.name)
         await self._courier.open()
 
     async def close(self) -> None:
         """Disconnect. Submitted tasks go on; whoever waits for one here gets `ClientClosed`."""
-        courier, self._courier, self._modules = self._courier, None, None
+        courier, self._courier, self._preparation = self._courier, None, None
         if courier is not None:
             await courier.close()
             await courier.bus.close()
@@ -177,7 +168,8 @@ class Client(Questions):
 
         Raises what `submit` raises; tasks that were stored before an error go on. `map` also waits for room in a full log.
         """
-        courier, make = self._open_courier(), await self._maker(module, options)
+        courier, preparation = self._open_parts()
+        make = await preparation.maker(module, options)
         tasks: list[Task] = []
         for item in inputs:
             task = Task(courier)
@@ -232,7 +224,8 @@ class Client(Questions):
         """Like `map`, but yields lists of all the results there are at the moment: the cheapest way for many small tasks."""
         if in_flight < 1:
             raise TaskRejected("in_flight", f"must be at least 1, not {in_flight}")
-        running = Mapping(self._open_courier(), inputs, await self._maker(module, options), in_flight)
+        courier, preparation = self._open_parts()
+        running = Mapping(courier, inputs, await preparation.maker(module, options), in_flight)
         chunks = mapping.results(running, ordered=ordered, check=check)
         try:
             async for chunk in chunks:
@@ -276,54 +269,20 @@ class Client(Questions):
         task_id: str | None,
         options: TaskOptions,
     ) -> tuple[Entry, Task]:
-        courier, modules = self._open_parts()
-        form = Form(await modules.digest(module), options)
-        name = self._new_id() if task_id is None else _token("id", task_id)
-        body, blob = await self._input(as_bytes(content))
-        line = form.line(name, args, body, blob)
-        task = Task(courier, f"{self.name}.{name}")
-        entry = Entry(task.name, line, task, digest="" if task_id is None else sha256_hex(line))
+        courier, preparation = self._open_parts()
+        task = Task(courier)
+        entry = await preparation.entry(task, task_id, module, args, content=content, options=options)
+        task.name = entry.name
         courier.submit(entry)
         return entry, task
-
-    async def _maker(self, module: ModuleSource, options: TaskOptions) -> mapping.Make:
-        form = Form(await self._open_parts()[1].digest(module), options)
-        new_id, start = self._new_id, f"{self.name}."
-
-        async def make_large(sink: Sink, index: int, content: bytes) -> Entry:
-            name, (body, blob) = new_id(), await self._input(content)
-            return Entry(start + name, form.line(name, (), body, blob), sink, index)
-
-        def make(sink: Sink, index: int, item: MapItem) -> Entry | Awaitable[Entry]:
-            arguments = item if isinstance(item, tuple | list) else ()
-            content = b"" if isinstance(item, tuple | list) else as_bytes(item)
-            if len(content) > INLINE_LIMIT_BYTES:
-                return make_large(sink, index, content)
-            name = new_id()
-            return Entry(start + name, form.line(name, arguments, content), sink, index)
-
-        return make
-
-    async def _input(self, content: bytes) -> tuple[bytes, str | None]:
-        """An input as it goes into the task: itself, or the digest of the blob that it was uploaded as."""
-        if len(content) <= INLINE_LIMIT_BYTES:
-            return content, None
-        try:
-            with mapped():
-                return b"", f"sha256:{await self._open_courier().blobs.put(content)}"
-        except Rejected as error:
-            raise TaskRejected("input", error.limit) from None
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}-{next(self._count)}"
 
     def full_name(self, task: str | Task) -> str:
         """`<client>.<id>` of a handle, an id or a full name; raises `TaskRejected` for anything else."""
         if isinstance(task, Task):
             return task.name
         client, dot, task_id = task.rpartition(".")
-        _token("task", task_id)
-        return f"{_token('client', client)}.{task_id}" if dot else f"{self.name}.{task_id}"
+        checked_token("task", task_id)
+        return f"{checked_token('client', client)}.{task_id}" if dot else f"{self.name}.{task_id}"
 
     def _forget(self, entry: Entry) -> None:
         if self._courier is not None:
@@ -332,12 +291,12 @@ class Client(Questions):
     def _open_courier(self) -> Courier:
         return self._open_parts()[0]
 
-    def _open_parts(self) -> tuple[Courier, Modules]:
-        if self._courier is None or self._modules is None:
+    def _open_parts(self) -> tuple[Courier, Preparation]:
+        if self._courier is None or self._preparation is None:
             raise ClientClosed(
                 "the client is not open: use it within `async with ambient.connect(...) as vcp`"
             )
-        return self._courier, self._modules
+        return self._courier, self._preparation
 
 
 async def _flat(
@@ -349,10 +308,3 @@ async def _flat(
                 yield pair
     finally:
         await chunks.aclose()
-
-
-def _token(field: str, value: str) -> str:
-    try:
-        return token(field, value)
-    except Malformed as error:
-        raise TaskRejected(error.field, error.limit) from None

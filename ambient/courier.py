@@ -45,6 +45,7 @@ _ASKED_TWICE = 2
 _WHY_AT_ONCE = 8
 _REBIRTH_S = 10.0
 """After a reconnect, streams may be missing for a moment: the server takes connections before it has recovered them."""
+_LAST_CANCELS_S = 1.0
 _FETCHES = 8
 _FETCH_TRIES = 5
 
@@ -75,6 +76,7 @@ class Courier:
         self._loop = asyncio.get_running_loop()
         self._returned_at = float("-inf")
         self._fetching = asyncio.Semaphore(_FETCHES)
+        self._cancelling: set[asyncio.Future[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -94,6 +96,7 @@ class Courier:
         if self._closed:
             return
         self._closed = True
+        await self._send_cancels()
         self.bus.forget_reconnect(self._on_return)
         await self._tasks.stop()
         await self._cancels.stop()
@@ -102,6 +105,17 @@ class Courier:
         await asyncio.gather(*self._background, return_exceptions=True)
         for entry in self.outstanding.take_all():
             entry.sink.broken(entry, ClientClosed(f"the client was closed before {entry.name} had a verdict"))
+
+    async def _send_cancels(self) -> None:
+        """Whoever leaves a map early and closes wants the rest cancelled; without a bus nobody waits for that."""
+        try:
+            async with asyncio.timeout(_LAST_CANCELS_S if self.bus.is_connected else 0):
+                await self._cancels.flushed()
+        except (TimeoutError, BusError) as error:
+            _log.debug("closing with cancels unsent", reason=str(error) or type(error).__name__)
+        for waiting in list(self._cancelling):
+            if not waiting.done():
+                waiting.set_exception(ClientClosed("the client was closed before the cancel was stored"))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something beside, for as long as the client is open."""
@@ -129,6 +143,9 @@ class Courier:
     def cancel(self, task_id: str, stored: asyncio.Future[None] | None = None) -> None:
         """Ask for a task of this client to be cancelled; `stored` is told once that request is durable."""
         self._check_open()
+        if stored is not None:
+            self._cancelling.add(stored)
+            stored.add_done_callback(self._cancelling.discard)
         self._cancels.append(b'{"id":"%s"}' % task_id.encode(), stored)
 
     def _check_open(self) -> None:

@@ -143,11 +143,10 @@ class TaskFailed(TaskNotVerified):
 
     @staticmethod
     def _message(verdict: TaskVerdict) -> str:
-        reason = verdict.reason or "no reason was given"
+        parts = [f"task {verdict.task} failed: {verdict.reason or 'no reason was given'}"]
         if verdict.reason == "exit":
-            reason = f"exit status {verdict.exit_code}"
-        parts = [f"task {verdict.task} failed: {reason}"]
-        if verdict.detail and verdict.detail != verdict.reason:
+            parts.append(f" with status {verdict.exit_code}")
+        elif verdict.detail:
             parts.append(f" ({verdict.detail})")
         default = f"see `vcp.why({verdict.task!r})` for what each node said"
         parts.append(f"; {TaskFailed._ADVICE.get(verdict.reason, default)}")

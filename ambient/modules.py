@@ -57,13 +57,17 @@ class Modules:
         name = sha256_hex(module)
         upload = self._uploads.get(name)
         if upload is None:
-            upload = self._uploads[name] = asyncio.create_task(
-                self._blobs.put(module), name=f"upload {name[:16]}"
-            )
-            upload.add_done_callback(lambda _: self._uploads.pop(name, None))
+            upload = self._uploads[name] = asyncio.create_task(self._blobs.put(module), name=name)
+            upload.add_done_callback(self._uploaded)
         # Shielded: whoever stops waiting must not take the module away from the others who wait for it.
         with mapped():
             return f"sha256:{await asyncio.shield(upload)}"
+
+    def _uploaded(self, upload: asyncio.Task[str]) -> None:
+        """Forget the upload; its error is its waiters', and nobody's if they all left."""
+        self._uploads.pop(upload.get_name(), None)
+        if not upload.cancelled():
+            upload.exception()
 
 
 def read_module(source: ModuleSource) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 import ambient
+import ambient.asking
 from bus.blobs import Blobs
 from bus.connection import Bus
 from bus.messages import (
@@ -234,6 +235,12 @@ async def vcp(server: NatsServer, cluster: str, scripted: ScriptedCluster) -> As
     """A client of the scripted cluster."""
     async with ambient.connect(server.url, cluster=cluster, client="me") as client:
         yield client
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for open tasks after 50 ms, not after a second: a test of what is asked need not wait for when."""
+    monkeypatch.setattr(ambient.asking, "WAITS_S", (0.05,) * len(ambient.asking.WAITS_S))
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ async def test_a_failed_exit_shows_what_the_guest_said(vcp, scripted) -> None:
         task=name, status="failed", reason="exit", exit_code=3, stderr=b"no such column"
     )
 
-    with pytest.raises(ambient.TaskFailed, match=r"exit status 3; .*stderr: no such column"):
+    with pytest.raises(ambient.TaskFailed, match=r"failed: exit with status 3; .*stderr: no such column"):
         await vcp.run(WASM, timeout_s=10)
 
 
@@ -98,6 +98,17 @@ async def test_a_rejection_names_field_and_limit(vcp, scripted) -> None:
     with pytest.raises(ambient.TaskRejected, match=r"work\.module: imports env\.connect") as caught:
         await vcp.run(WASM, timeout_s=10)
     assert (caught.value.field, caught.value.limit) == ("work.module", "imports env.connect")
+
+
+async def test_a_lost_rejection_is_found_out(vcp, scripted, impatient) -> None:  # noqa: ARG001
+    """Rejections are sent at most once, too; the coordinator is asked about what stays open."""
+    scripted.loses_notices = True
+    scripted.script = lambda *_: Refused(
+        client="me", source=(0, 0), field="work.entry", limit="no such export"
+    )
+
+    with pytest.raises(ambient.TaskRejected, match=r"work\.entry: no such export"):
+        await vcp.run(WASM, timeout_s=10)
 
 
 async def test_a_handle_knows_its_task_from_the_acknowledgement_on(vcp, scripted) -> None:
@@ -167,7 +178,7 @@ async def test_an_earlier_task_is_found_by_name(vcp, server, cluster) -> None:
         assert await other.result("me.mine", timeout_s=10) == verdict
 
 
-async def test_an_unknown_task_is_said_to_be_unknown(vcp) -> None:
+async def test_an_unknown_task_is_said_to_be_unknown(vcp, impatient) -> None:  # noqa: ARG001
     """A name that nobody ever submitted does not make one wait for ever."""
     with pytest.raises(ambient.TaskUnknown, match=r"me\.never"):
         await vcp.result("never", timeout_s=15)
@@ -264,6 +275,20 @@ async def test_closing_tells_whoever_waits(scripted, server, cluster) -> None:
         await asyncio.wait_for(waiting, 10)
     with pytest.raises(ambient.ClientClosed, match="async with"):
         await client.run(WASM)
+
+
+async def test_a_cancel_under_way_ends_with_the_client(scripted, server, cluster) -> None:
+    """Whoever waits for a cancel to be durable is told that the client closed, too."""
+    scripted.holds = True
+    client = ambient.connect(server.url, cluster=cluster, client="me")
+    await client.open()
+    task = await client.submit(WASM)
+    cancelling = asyncio.create_task(task.cancel())
+    await client.close()
+    done, _ = await asyncio.wait([cancelling], timeout=10)
+
+    assert done == {cancelling}
+    assert isinstance(cancelling.exception(), ambient.ClientClosed | None)
 
 
 async def test_questions_are_answered_by_the_services(vcp, scripted) -> None:
