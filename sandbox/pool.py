@@ -6,7 +6,8 @@ it run elsewhere, once. A dead slot is replaced, with growing pauses if it keeps
 once, apart from the slots, within bounds of time and memory.
 
 It leaves to others: retrying on other machines, persistence, and fairness between clients. All methods belong to the
-thread of the event loop, which must live as long as the pool: on Linux a slot dies with the thread that started it. Decisions are in `sandbox.dispatch`; here is the plumbing around them.
+thread of the event loop, which must live as long as the pool: on Linux a slot dies with the thread that started it.
+Decisions are in `sandbox.dispatch`; here is the plumbing around them.
 """
 
 import asyncio
