@@ -7,17 +7,25 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace
 
-__all__ = ["Hand", "Queue", "deal", "merge"]
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.health import Floats
+
+__all__ = ["Hand", "Queue", "deal", "merge", "merge_many"]
 
 type Hand = tuple[int, ...] | None
 """The rows of one task, or None if it cannot be placed."""
 
 
 def merge(
-    start: list[float], step: list[float], left: list[int], places: int, draws: list[float] | None
+    cost: list[float], step: list[float], left: list[int], places: int, draws: list[float] | None
 ) -> list[int]:
-    """The indices of the `places` cheapest of the sequences start, start + step, … with `left` members each."""
-    heap = [(key, index) for index, key in enumerate(start)]
+    """The indices of the `places` cheapest of the sequences cost, cost + step, … of `left` members each, cheapest first.
+
+    Each step is multiplied by the next of `draws`, if given. There must be as many members; `left` is used up.
+    """
+    heap = [(key, index) for index, key in enumerate(cost)]
     heapify(heap)
     found = []
     for place in range(places):
@@ -29,6 +37,34 @@ def merge(
         else:
             heappop(heap)
     return found
+
+
+def merge_many(
+    cost: Floats, step: Floats, left: NDArray[np.int32], places: int, rng: np.random.Generator | None
+) -> NDArray[np.intp]:
+    """What `merge` finds, in arrays, for `places` sequences or more; steps are drawn from `rng`, if given.
+
+    The first members alone would do, so nothing dearer than the dearest of the `places` cheapest can matter: wave by wave, the
+    next members are added that are cheaper than that.
+    """
+    index = np.arange(len(cost))
+    if len(cost) > places:
+        index = np.argpartition(cost, places - 1)[:places]
+        cost = cost[index]
+    bound, members = cost.max(), 1
+    costs, indices = [cost], [index]
+    while len(index):
+        more = left[index] > members
+        index, cost = index[more], cost[more]
+        draws = rng.standard_exponential(len(index)) if rng is not None else 1.0
+        cost = cost + step[index] * draws
+        near = cost < bound
+        index, cost = index[near], cost[near]
+        costs.append(cost)
+        indices.append(index)
+        members += 1
+    order = np.argsort(np.concatenate(costs), kind="stable")[:places]
+    return np.concatenate(indices)[order]
 
 
 def deal(order: list[int], count: int, replicas: int) -> Iterable[tuple[int, ...]]:

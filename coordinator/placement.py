@@ -22,7 +22,7 @@ import numpy as np
 
 from coordinator.columns import Rows
 from coordinator.constraints import Request
-from coordinator.dealing import Hand, Queue, deal, merge
+from coordinator.dealing import Hand, Queue, deal, merge, merge_many
 from coordinator.explanation import explain
 from coordinator.fit import Caps, Fit, placeable
 from coordinator.health import Floats
@@ -192,17 +192,14 @@ class _Batch:
         """The rows of the cheapest `places` places, cheapest first, at most `caps` in each row; there must be as many."""
         live = np.flatnonzero(caps)
         cost, step = self._costs(fit, live, weight)
-        if len(live) > places:
-            # One place on each of so many rows is enough, so no row beyond the cheapest can matter.
-            cheapest = np.argpartition(cost, places - 1)[:places]
-            live, cost, step = live[cheapest], cost[cheapest], step[cheapest]
-        rows, left = fit.rows[live], caps[live]
-        if int(left.max()) == 1:
-            once: list[int] = rows[np.argsort(cost, kind="stable")].tolist()
-            return once
-        draws = self.rng.standard_exponential(places).tolist() if self.strategy.draws else None
-        listed: list[int] = rows.tolist()
-        return [listed[i] for i in merge(cost.tolist(), step.tolist(), left.tolist(), places, draws)]
+        left = caps[live]
+        rng = self.rng if self.strategy.draws else None
+        if len(live) >= places:
+            order: list[int] = fit.rows[live[merge_many(cost, step, left, places, rng)]].tolist()
+            return order
+        draws = rng.standard_exponential(places).tolist() if rng is not None else None
+        rows: list[int] = fit.rows[live].tolist()
+        return [rows[i] for i in merge(cost.tolist(), step.tolist(), left.tolist(), places, draws)]
 
     def _costs(self, fit: Fit, live: Rows, weight: int) -> tuple[Floats, Floats]:
         """What the first place on each of these rows of `fit` costs, and each further one more."""

@@ -44,7 +44,9 @@ def test_an_unknown_strategy_is_refused_with_the_names_there_are():
 
 
 @SIZES
-@pytest.mark.parametrize("batches", [[1] * 8000, [200] * 40], ids=["one at a time", "in batches"])
+@pytest.mark.parametrize(
+    "batches", [[1] * 8000, [20] * 400, [200] * 40], ids=["one at a time", "in batches", "in bursts"]
+)
 def test_weighted_gives_in_proportion_to_the_score(nodes, batches):
     """Each node's share of many tasks is its share of the scores, within five standard deviations."""
     registry = reporting(nodes, bandwidth_mbps=lambda i: 1000 * i / nodes, latency_ms=lambda i: 7 * i % 100)
