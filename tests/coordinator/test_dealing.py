@@ -62,10 +62,10 @@ def test_no_hand_holds_a_row_twice(count, replicas, data):
 
 
 def test_what_one_may_not_take_is_offered_to_the_next():
-    """Places passed over keep their turn, and a request that goes short takes nothing."""
+    """Places passed over come first for who may have them, and a request that goes short takes nothing."""
     queue = Queue([1, 2, 2, 3])
 
     assert queue.take(1, frozenset({1})) == (2,)
     assert queue.take(3, frozenset({3})) is None
-    assert queue.take(3, frozenset()) == (1, 2, 3)
+    assert sorted(queue.take(3, frozenset()) or ()) == [1, 2, 3]
     assert queue.take(1, frozenset()) is None
