@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from bus.acks import FULL
@@ -21,6 +22,9 @@ __all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "ensure_streams", "last_sequence
 
 _GIB = 1024**3
 _NAME_IN_USE = 10058
+_SMALLEST_SHARE = 4096
+
+_log = structlog.get_logger("bus.streams")
 
 DEFAULT_MAX_BYTES: Mapping[str, int] = MappingProxyType(
     {
@@ -40,15 +44,6 @@ class StreamLimits:
     max_bytes: Mapping[str, int] = DEFAULT_MAX_BYTES
     replicas: int = 1
 
-    @classmethod
-    def within(cls, total_bytes: int, *, replicas: int = 1) -> "StreamLimits":
-        """The defaults, made smaller in proportion where they would reserve more than `total_bytes` together.
-
-        JetStream reserves what a stream may grow to, so a small disk refuses the defaults outright.
-        """
-        share = min(1.0, total_bytes / sum(DEFAULT_MAX_BYTES.values()))
-        return cls({name: int(most * share) for name, most in DEFAULT_MAX_BYTES.items()}, replicas)
-
 
 def _bindings(subjects: Subjects) -> dict[str, list[str]]:
     return {
@@ -63,39 +58,61 @@ def _bindings(subjects: Subjects) -> dict[str, list[str]]:
 async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
     """Make the streams of the cluster that do not exist yet.
 
-    Raises `LogFull` where the server has no room to reserve for them, `BusUnavailable` where it has no JetStream.
+    JetStream reserves what a stream may grow to. Without `limits`, the defaults are halved until the server has room for them; what
+    was asked for is never made smaller. Raises `LogFull` where there is no room, `BusUnavailable` where there is no JetStream.
     """
-    chosen = limits or StreamLimits()
-    for name, bound in _bindings(bus.subjects).items():
-        config = StreamConfig(
-            name=bus.subjects.stream(name),
-            subjects=bound,
-            retention=RetentionPolicy.LIMITS,
-            discard=DiscardPolicy.NEW,
-            storage=StorageType.FILE,
-            max_bytes=chosen.max_bytes.get(name, DEFAULT_MAX_BYTES[name]),
-            num_replicas=chosen.replicas,
-            allow_direct=True,
-            # A retried submission or result with the same message id is stored once within this window; beyond it,
-            # task ids and attempt numbers still make it harmless.
-            duplicate_window=120,
-        )
-        try:
-            await bus.js.add_stream(config)
-        except nats.js.errors.APIError as error:
-            # Room is checked before the name: where the stream is there already, it matters to nobody that ours would not fit.
-            if error.err_code == _NAME_IN_USE or await _exists(bus, name):
-                continue
-            if error.err_code in FULL:
+    chosen, share = limits or StreamLimits(), 1
+    bindings = _bindings(bus.subjects)
+    # The largest first: what is found to fit it decides the share for all.
+    for name in sorted(bindings, key=lambda name: -DEFAULT_MAX_BYTES[name]):
+        most = chosen.max_bytes.get(name, DEFAULT_MAX_BYTES[name])
+        while not await _make(bus, name, _config(bus, name, bindings[name], most // share, chosen.replicas)):
+            if limits is not None or share >= _SMALLEST_SHARE:
                 raise LogFull(
-                    f"no room to reserve {config.max_bytes} bytes for {config.name}: "
-                    f"give JetStream more disk, or the streams less max_bytes ({error.description})"
-                ) from None
-            raise BusUnavailable(f"could not create stream {config.name}: {reason(error)}") from None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise BusUnavailable(
-                f"could not create stream {config.name}: is JetStream enabled on {bus.url}? ({reason(error)})"
-            ) from None
+                    f"no room to reserve {most // share} bytes for {bus.subjects.stream(name)}: "
+                    "give JetStream more disk, or the streams less max_bytes"
+                )
+            share *= 2
+    if share > 1:
+        _log.warning("small disk: streams are smaller than usual", share=f"1/{share}", url=bus.url)
+
+
+def _config(bus: Bus, name: str, bound: list[str], max_bytes: int, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=bus.subjects.stream(name),
+        subjects=bound,
+        retention=RetentionPolicy.LIMITS,
+        discard=DiscardPolicy.NEW,
+        storage=StorageType.FILE,
+        max_bytes=max_bytes,
+        num_replicas=replicas,
+        allow_direct=True,
+        # A retried submission or result with the same message id is stored once within this window; beyond it,
+        # task ids and attempt numbers still make it harmless.
+        duplicate_window=120,
+    )
+
+
+async def _make(bus: Bus, log: str, config: StreamConfig) -> bool:
+    """Whether the stream is there now; False where the server has no room for it."""
+    try:
+        await bus.js.add_stream(config)
+    except nats.js.errors.APIError as error:
+        if error.err_code == _NAME_IN_USE:
+            return True
+        if error.err_code in FULL:
+            # Room is checked before the name: where the stream is there, it matters to nobody that ours would not fit.
+            return await _exists(bus, log)
+        raise _not_created(bus, config, error) from None
+    except (TimeoutError, nats.errors.Error) as error:
+        raise _not_created(bus, config, error) from None
+    return True
+
+
+def _not_created(bus: Bus, config: StreamConfig, error: Exception) -> BusUnavailable:
+    return BusUnavailable(
+        f"could not create stream {config.name}: is JetStream enabled on {bus.url}, and may this user make streams? ({reason(error)})"
+    )
 
 
 async def _exists(bus: Bus, log: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bus.connection import Bus
-from bus.errors import Fenced, LogFull, Malformed, Stopped, StreamMissing
+from bus.errors import Fenced, Malformed, Stopped, StreamMissing
 from bus.reader import Entry, LogReader
 from bus.server import NatsServer
 from bus.signing import VERDICTS, Identity, open_signed
@@ -243,25 +243,3 @@ async def test_a_reader_begins_where_it_is_told(bus: Bus) -> None:
     assert [(entry.sequence, entry.body) for entry in read] == [(3, b"2"), (4, b"3"), (5, b"4")]
     assert read[0].subject == bus.subjects.submit("c2")
     assert read[0].at_ms > 1_700_000_000_000
-
-
-async def test_a_disk_too_small_for_the_streams_is_named(tmp_path: Path) -> None:
-    """The error says which stream and what to change; limits in proportion then fit."""
-
-    class Small(NatsServer):
-        """A server with 10 MB of room."""
-
-        def configuration(self) -> dict[str, object]:
-            """The usual settings, and the room."""
-            jetstream = {"store_dir": str(self.data / "jetstream"), "max_file_store": 10_000_000}
-            return {**super().configuration(), "jetstream": jetstream}
-
-    async with Small(tmp_path) as server, await Bus.connect(server.url) as bus:
-        with pytest.raises(LogFull, match=r"AVCP_home_TASKS.*max_bytes"):
-            await ensure_streams(bus)
-        limits = StreamLimits.within(10_000_000)
-        await ensure_streams(bus, limits)
-        await ensure_streams(bus)
-
-    assert sum(limits.max_bytes.values()) <= 10_000_000
-    assert StreamLimits.within(2**50) == StreamLimits()

@@ -12,7 +12,7 @@ import pytest
 from bus.connection import Bus
 from bus.errors import ServerFailed
 from bus.server import NatsServer, server_binary
-from bus.streams import StreamLimits, ensure_streams, last_sequence
+from bus.streams import ensure_streams, last_sequence
 
 
 async def test_a_restart_keeps_port_and_data(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ async def test_a_restart_keeps_port_and_data(tmp_path: Path) -> None:
     async with NatsServer(tmp_path) as server:
         port, pid = server.port, server.pid
         async with await Bus.connect(server.url) as bus:
-            await ensure_streams(bus, StreamLimits.within(10**9))
+            await ensure_streams(bus)
             ack = await bus.js.publish(bus.subjects.submit("me"), b"kept")
         await server.restart()
         async with await Bus.connect(server.url) as bus:
