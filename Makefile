@@ -13,6 +13,7 @@ help:
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
+	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
 	@echo 'make clean        remove .venv and every cache'
 	@echo
 	@echo 'PYTHON=/path/to/python3 chooses the interpreter.'
@@ -32,6 +33,14 @@ check: $(BIN)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m examples.guests.build --check
 	$(BIN)/python -m bus.schemas --check
+	$(BIN)/python tools/readme.py --check
+
+# Needs the demo to be true: it fails otherwise and records nothing.
+recording: $(BIN)/.all
+	@$(BIN)/python tools/readme.py record
+
+figures: $(BIN)/.all
+	@$(BIN)/python tools/readme.py figures
 
 bench: $(BIN)/.bench
 	@$(BIN)/python -m bench
@@ -66,4 +75,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test check bench constraints clean
+.PHONY: help setup demo test check recording figures bench constraints clean

@@ -53,7 +53,7 @@ async def useful_work(client: Client, _cluster: Supervisor, stage: Stage) -> Non
 
 async def failures(client: Client, _cluster: Supervisor, stage: Stage) -> None:
     """Guests that trap, loop, hoard memory, flood or ask for files end as failures with their reasons."""
-    stage.heading("Guests that misbehave come back as failures with a reason; the nodes stay up")
+    stage.heading("Guests that misbehave come back as failures, two nodes agreeing on the reason")
     cases: tuple[tuple[str, str, Mapping[str, int]], ...] = (
         ("trap", "trap", {}),
         ("divzero", "trap", {}),
@@ -64,7 +64,8 @@ async def failures(client: Client, _cluster: Supervisor, stage: Stage) -> None:
         ("exit3", "exit", {}),
     )
     for name, reason, limits in cases:
-        verdict = await client.run(guest(f"misbehaving/{name}"), check=False, limits=limits)
+        module = guest(f"misbehaving/{name}")
+        verdict = await client.run(module, verify=_QUORUM, limits=limits, check=False)
         said = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
         stage.fact(f"{name:<8} {said[:90]}", holds=verdict.status == "failed" and verdict.reason == reason)
     try:

@@ -12,6 +12,7 @@ import pytest
 import ambient
 from ambient.client import Client
 from ambient.cluster import Supervisor
+from bus.blobs import Blobs
 from bus.connection import Bus
 from tests.system.logs import GUESTS, Cli
 
@@ -125,13 +126,9 @@ async def test_cli_speaks_json_and_names_its_errors(cli: Cli) -> None:
     assert json.loads((await cli("health", "--json")).stdout)["coordinator"]["leading"] is True
 
 
-async def test_a_stranger_with_bare_nats_submits_and_reads_the_verdict(
-    shared: Supervisor, client: Client
-) -> None:
+async def test_a_stranger_with_bare_nats_submits_and_reads_the_verdict(shared: Supervisor) -> None:
     """A client that knows nothing of us sends JSON and gets the verdict on `done`."""
     async with await Bus.connect(shared.nats, cluster="sys") as bus:
-        from bus.blobs import Blobs  # noqa: PLC0415
-
         digest = await Blobs(bus, "stranger").put((GUESTS / "upper.wasm").read_bytes())
     connection = await nats.connect(shared.nats)
     try:
