@@ -122,9 +122,12 @@ class Outbox:
         if self._file is not None:
             self._file.close()
             self._file = None
-            if self._released >= Place(self._number, self._size) or self._size == 0:
-                self._path(self._number).unlink(missing_ok=True)
         os.close(self._head)
+        for number in self._segments():
+            path = self._path(number)
+            size = path.stat().st_size
+            if size == 0 or Place(number, size) <= self._released:
+                path.unlink()
 
     # Files
 

@@ -131,6 +131,18 @@ def test_space_comes_back_when_claims_are_durable(tmp_path: Path) -> None:
     assert segments(tmp_path) == []
 
 
+def test_what_an_earlier_process_left_is_cleared_once_it_is_durable(tmp_path: Path) -> None:
+    """Also where the later process claimed nothing itself."""
+    first = Outbox(tmp_path)
+    first.add([b"1", b"2"])
+    kill(first)
+    second = Outbox(tmp_path)
+    second.release([place for _, place in second.left])
+    second.close()
+
+    assert segments(tmp_path) == []
+
+
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     """Outputs of clients lie in them."""
     folder = tmp_path / "outbox"
