@@ -61,7 +61,8 @@ def choose(
     turn = strategy.turn
     groups = _by_kind(requests)
     placed = _Batch(registry, strategy, now_ms, rng).place(requests, groups)
-    if len(groups) > 1 and None in placed:
+    # Where nothing at all could be placed, the order made no difference.
+    if len(groups) > 1 and None in placed and any(placed):
         strategy.turn = turn
         batch = _Batch(registry, strategy, now_ms, rng)
         placed = []
@@ -115,8 +116,15 @@ class _Batch:
     def take(self, weight: int, placed: Iterable[Hand]) -> None:
         """Let the rest of the batch see what `placed` uses."""
         rows = [row for rows in placed if rows for row in rows]
-        if rows:
-            self.used = self.used + (np.bincount(rows, minlength=len(self.used)) * weight).astype(np.int32)
+        if not rows:
+            return
+        if self.used is self.nodes.used:
+            self.used = self.used.copy()
+        if len(rows) <= _FEW_NODES:
+            for row in rows:
+                self.used[row] += weight
+        else:
+            np.add.at(self.used, rows, weight)
 
     def _fit(self, request: Request) -> Fit:
         memo = self.nodes.memo
@@ -173,10 +181,11 @@ class _Batch:
         """
         first, most = requests[0], max(len(request.excluded) for request in requests)
         caps = fit.caps(self.used, first.weight, len(requests), ())
-        places = min(int(sum(caps)), len(requests) * first.replicas + most + first.replicas)
+        places = min(int(caps.sum()), len(requests) * first.replicas + most + first.replicas)
         line = Queue(self._order(fit, caps, places, first.weight) if places else [])
         placed: list[Hand] = [line.take(request.replicas, request.excluded) for request in requests]
         before, hopeless = self.used, set[frozenset[int]]()
+        self.used = before.copy()
         self.take(first.weight, placed)
         for index, request in enumerate(requests):
             if placed[index] is None and request.excluded not in hopeless:
