@@ -5,13 +5,14 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from bus.blobs import Blobs
 from bus.connection import Bus, Received
+from bus.errors import BusUnavailable
 from bus.messages import (
     Assign,
     CancelAttempt,
@@ -21,6 +22,7 @@ from bus.messages import (
     Goodbye,
     Hello,
     HelloReply,
+    Inconclusive,
     Result,
     Telemetry,
     Verdict,
@@ -60,6 +62,21 @@ async def eventually[T](fact: Callable[[], T], timeout_s: float = 10.0) -> T:
         while not (value := fact()):
             await asyncio.sleep(0.005)
         return value
+
+
+async def until(ask: Callable[[], Awaitable[object]], wanted: object, timeout_s: float = 10.0) -> None:
+    """Ask until the answer is `wanted`; a service that does not answer yet is asked again."""
+    found: object = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            while found != wanted:
+                try:
+                    found = await ask()
+                except BusUnavailable as error:
+                    found = error
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"{wanted!r} was expected, not {found!r}") from None
 
 
 class Node:
@@ -102,7 +119,7 @@ class Node:
             while True:
                 try:
                     return await self.bus.request(subject, body, HelloReply)
-                except Exception:  # noqa: BLE001 -- no leader yet
+                except BusUnavailable:  # nobody leads yet
                     await asyncio.sleep(0.02)
 
     async def die(self) -> None:
@@ -110,7 +127,9 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._subscription.unsubscribe()
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+            self._subscription = None
 
     async def leave(self) -> None:
         body = self.identity.seal(GOODBYE, [encode(Goodbye(node=self.name, handed_back=tuple(self.open)))])
@@ -209,6 +228,10 @@ class Verifier:
         if name not in self._done:
             self._done.add(name)
             self.write(Verdict(task=name, status=status, **more), name)
+
+    def inconclusive(self, name: str, **more: Any) -> None:
+        """Ask for more results."""
+        self.write(Inconclusive(task=name, **more), "")
 
     def _on_results(self, entry: Entry) -> None:
         for line in split_lines(entry.body)[1:]:
