@@ -169,7 +169,7 @@ class Client(Questions):
         Raises what `submit` raises; tasks that were stored before an error go on. `map` also waits for room in a full log.
         """
         courier, preparation = self._open_parts()
-        make = await preparation.maker(module, options)
+        make = await preparation.maker(module, inputs, options)
         tasks: list[Task] = []
         for item in inputs:
             task = Task(courier)
@@ -225,7 +225,7 @@ class Client(Questions):
         if in_flight < 1:
             raise TaskRejected("in_flight", f"must be at least 1, not {in_flight}")
         courier, preparation = self._open_parts()
-        running = Mapping(courier, inputs, await preparation.maker(module, options), in_flight)
+        running = Mapping(courier, inputs, await preparation.maker(module, inputs, options), in_flight)
         chunks = mapping.results(running, ordered=ordered, check=check)
         try:
             async for chunk in chunks:

@@ -114,7 +114,8 @@ class Mapping:
             self._exhausted = True
             while self._open or self._unstored:
                 await self._make_room()
-        except Exception as error:  # noqa: BLE001 -- the caller gets it: its iterable or an upload failed
+        except Exception as error:  # noqa: BLE001 -- the caller gets it: its iterable, an input or an upload failed
+            error.add_note(f"at input {self._fed} of the map")
             self._failure = error
         finally:
             self._change.set()
@@ -122,7 +123,7 @@ class Mapping:
     async def _make_room(self) -> None:
         """Wait until something has changed; submit again what a full log refused, after a pause."""
         if self._unstored:
-            await asyncio.sleep(_BACKOFF_S[min(self._refusals, len(_BACKOFF_S)) - 1])
+            await asyncio.sleep(_BACKOFF_S[min(max(self._refusals, 1), len(_BACKOFF_S)) - 1])
             again, self._unstored = self._unstored, deque()
             for entry in again:
                 entry.open = True

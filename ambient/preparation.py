@@ -49,8 +49,13 @@ class Preparation:
         line = form.line(name, args, body, blob)
         return Entry(self._start + name, line, sink, digest=sha256_hex(line) if chosen else "")
 
-    async def maker(self, module: ModuleSource, options: TaskOptions) -> Make:
+    async def maker(self, module: ModuleSource, inputs: object, options: TaskOptions) -> Make:
         """What makes an entry of each of many inputs; all that they share is done once, here."""
+        if isinstance(inputs, str | bytes | bytearray | memoryview):
+            # Each of its characters would be a task.
+            raise TaskRejected(
+                "inputs", f"give an iterable of inputs, such as a list, not one {type(inputs).__name__}"
+            )
         form = Form(await self._modules.digest(module), options)
         new_id, start = self._new_id, self._start
 

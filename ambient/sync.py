@@ -24,6 +24,8 @@ from bus.messages import NodeView, TaskState, TaskView, WhyReply
 
 __all__ = ["SyncClient", "SyncTask", "connect_sync"]
 
+_WIND_UP_S = 5.0
+
 
 def connect_sync(
     url: str | None = None,
@@ -121,11 +123,22 @@ class SyncClient:
             raise ClientClosed(
                 "this client's own thread must not wait for it: use `ambient.connect` in async code"
             )
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        ended = threading.Event()
+
+        async def working() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(working(), self._loop)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done():
+                # Interrupted. What is called next (closing, mostly) must not meet this call while it winds up.
+                future.cancel()
+                ended.wait(_WIND_UP_S)
             raise
 
     def run(

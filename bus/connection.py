@@ -182,10 +182,15 @@ class Bus:
         """Flush what was published and close; never raises for a bus that is already gone."""
         if self.client.is_closed:
             return
-        try:
-            await self._ping(2)
-        except (TimeoutError, nats.errors.Error) as error:
-            _log.debug("closing without a flush", reason=reason(error))
+        if self.client.is_connected:
+            try:
+                await self._ping(2)
+            except (TimeoutError, nats.errors.Error) as error:
+                _log.debug("closing without a flush", reason=reason(error))
+        if not self.client.is_connected:
+            # nats-py 2.16 would write what is still buffered to the dead socket, fail, and leave its tasks behind.
+            self.client._pending.clear()  # noqa: SLF001
+            self.client._pending_data_size = 0  # noqa: SLF001
         await self.client.close()
         self._forget_pings()
 

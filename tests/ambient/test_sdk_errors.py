@@ -108,6 +108,10 @@ async def test_names_and_digests_are_checked_here(vcp) -> None:
         await vcp.cancel("you.t1")
     with pytest.raises(ambient.TaskRejected, match="in_flight"):
         [pair async for pair in vcp.map(WASM, [b""], in_flight=0)]
+    with pytest.raises(ambient.TaskRejected, match="inputs: give an iterable"):
+        [pair async for pair in vcp.map(WASM, "one input")]
+    with pytest.raises(ambient.TaskRejected, match="inputs: give an iterable"):
+        await vcp.submit_many(WASM, b"one input")
     with pytest.raises(ambient.QuestionRejected, match="limit"):
         await vcp.tasks(limit=0)
 

@@ -9,6 +9,8 @@ import pytest
 import ambient
 from bus.connection import Bus
 from bus.messages import Refused, Verdict
+from bus.server import NatsServer
+from bus.streams import ensure_streams
 from bus.wire import sha256_hex
 
 WASM = b"\0asm\1\0\0\0"
@@ -193,6 +195,27 @@ async def test_waiting_can_end_before_the_task_does(vcp, scripted) -> None:
     scripted.release()
 
     assert (await vcp.result("t9", timeout_s=10)).output == b"z"
+
+
+async def test_many_can_be_submitted_at_once(vcp) -> None:
+    """`submit_many` returns handles, in the order of the inputs, once all of them are durable."""
+    tasks = await vcp.submit_many(WASM, [b"a", (1, 2), "c", b"d" * 70_000])
+
+    assert [(await task.result(timeout_s=10)).output for task in tasks] == [b"a", b"1 2", b"c", b""]
+    assert len({task.name for task in tasks}) == 4
+
+
+async def test_a_bus_that_is_gone_is_blamed_not_the_task(tmp_path: Path) -> None:
+    """If the wait ends while there is no bus, the error says so; the submission goes out when there is one."""
+    async with NatsServer(tmp_path) as server, await Bus.connect(server.url) as bus:
+        await ensure_streams(bus)
+        async with ambient.connect(server.url, cluster="home", client="me") as vcp:
+            server.kill()
+            async with asyncio.timeout(10):
+                while vcp.bus.is_connected:
+                    await asyncio.sleep(0.01)
+            with pytest.raises(ambient.BusUnavailable, match="reconnects for ever"):
+                await vcp.run("sha256:" + "0" * 64, timeout_s=0.2)
 
 
 async def test_cancelling_ends_the_task_as_cancelled(vcp, scripted) -> None:

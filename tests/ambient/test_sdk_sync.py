@@ -1,7 +1,10 @@
 """The synchronous face: the same promises without an event loop."""
 
 import asyncio
+import signal
+import sys
 import threading
+from subprocess import PIPE
 
 import pytest
 
@@ -89,6 +92,30 @@ async def test_closing_leaves_no_thread(connected) -> None:
             vcp.run(WASM)
 
     await in_thread(script)
+
+
+INTERRUPTED = """
+import ambient, sys
+with ambient.connect_sync(sys.argv[1], cluster=sys.argv[2], client="me") as vcp:
+    try:
+        for _ in vcp.map(b"\\0asm\\1\\0\\0\\0", [b"1", b"2"]):
+            pass
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+async def test_an_interrupt_ends_a_map_and_cancels_its_tasks(server, cluster, scripted) -> None:
+    """Ctrl-C in a notebook or script comes through at once, and the client is still good to be closed."""
+    scripted.holds = True
+    command = [sys.executable, "-c", INTERRUPTED, server.url, cluster]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    await scripted.until(lambda: len(scripted.open) == 2)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    await scripted.until(lambda: len(scripted.cancelled) == 2)
+
+    assert (process.returncode, out, err) == (0, b"interrupted\n", b"")
 
 
 def test_no_server_is_said_at_once() -> None:
