@@ -47,9 +47,8 @@ class Lease:
         """Give the lease up at once, so that a standby need not wait for it to run out; harmless if it is not held."""
         if self._task is None:
             return  # never held: the key that is there is somebody else's
-        async with (
-            self._renewing
-        ):  # cut off in the middle, a renewal would leave us without the revision to delete
+        # Cut off in the middle, a renewal would leave us without the revision to delete.
+        async with self._renewing:
             self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None

@@ -61,6 +61,7 @@ class LogReader:
         self._heard_at = 0.0
         self._generation = 0
         self._failure: Exception | None = None
+        self._complained = False
         self._broken = asyncio.Event()
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -118,11 +119,18 @@ class LogReader:
                     await self._attach()
                     await self._watch()
                 except (TimeoutError, nats.errors.Error) as error:
+                    self._complain(error)
                     _log.debug("reader retries", stream=self._stream, reason=reason(error))
                     await asyncio.sleep(_RETRY_S)
             raise self._failure
         finally:
             self._moved.set()
+
+    def _complain(self, error: Exception) -> None:
+        """Say once that there is no such log: somebody may still make it, so the reader waits, but not in silence."""
+        if isinstance(error, nats.js.errors.NotFoundError) and not self._complained:
+            self._complained = True
+            _log.warning("no such log yet: waiting for it", stream=self._stream, advice="run `ambient up`")
 
     async def _attach(self) -> None:
         """A new subscription and a new consumer from the next sequence on."""

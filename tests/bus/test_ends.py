@@ -243,3 +243,19 @@ async def test_a_reader_begins_where_it_is_told(bus: Bus) -> None:
     assert [(entry.sequence, entry.body) for entry in read] == [(3, b"2"), (4, b"3"), (5, b"4")]
     assert read[0].subject == bus.subjects.submit("c2")
     assert read[0].at_ms > 1_700_000_000_000
+
+
+async def test_twins_that_write_the_same_bytes_are_still_two(bus: Bus) -> None:
+    """The same line at the same place from a second writer is refused, and not taken for its own."""
+    first_durable: list[int] = []
+    twin_durable: list[int] = []
+    first, twin = fenced(bus, first_durable), fenced(bus, twin_durable)
+    first.append(b"same", 1)
+    await asyncio.wait_for(first.flushed(), 5)
+    twin.append(b"same", 1)
+
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(twin.flushed(), 5)
+    await first.stop()
+    await twin.stop()
+    assert (first_durable, twin_durable) == ([1], [])
