@@ -11,7 +11,7 @@ Left to the shell: the order between RESULTS and ASSIGNMENTS (`verifier.merge`),
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -267,7 +267,7 @@ class Core:
             return (Emission(encode(need), need, together=False),)
         return ()
 
-    def _close(self, name: str, key: bytes, counted: Iterable[str], place: Place = (0, 0)) -> None:
+    def _close(self, name: str, key: bytes, counted: Collection[str], place: Place = (0, 0)) -> None:
         task = self._open.pop(name, None) or OpenTask()
         self._dirty.pop(name, None)
         self._settled.close(name, task, key, counted, place)

@@ -12,8 +12,7 @@ __all__ = ["accepted", "given_up", "undecided"]
 
 def accepted(name: str, task: OpenTask, outcome: policies.Accept) -> Verdict:
     """The verdict that the policy reached: the agreeing nodes' answer, with what it cost and where it is written."""
-    counted = [*outcome.agreeing, *outcome.dissenting]
-    votes = [task.votes[node] for node in counted]
+    votes = [task.votes[node] for node in (*outcome.agreeing, *outcome.dissenting)]
     sample = task.samples[votes[0].key]
     asked = task.attempts[0][1]
     return Verdict(
@@ -40,7 +39,7 @@ def accepted(name: str, task: OpenTask, outcome: policies.Accept) -> Verdict:
         peak_memory_bytes=sample.peak_memory_bytes,
         wall_ms=sample.wall_ms,
         energy_j=math.fsum([vote.energy_j for vote in votes]),
-        energy_method=_method(votes),
+        energy_method=votes[0].energy_method if len(votes) == 1 else _method(votes),
         source=asked.source,
     )
 

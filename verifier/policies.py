@@ -99,6 +99,8 @@ class QuorumPolicy:
 
 
 def _accept(votes: Mapping[str, bytes], key: bytes) -> Accept:
+    if len(votes) == 1:
+        return Accept(tuple(votes), ())
     return Accept(
         tuple(node for node, said in votes.items() if said == key),
         tuple(node for node, said in votes.items() if said != key),

@@ -6,7 +6,7 @@ assignments kept too. Guarantees that a node is heard once per task, however oft
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from bus.messages import Assigned, Late
 from verifier.agreement import KEY_BYTES, NOTHING
@@ -70,16 +70,21 @@ class Settled:
         self._packed[name] = _PLACE.pack(*place) + self._packed[name][_PLACE.size :]
 
     def close(
-        self, name: str, task: OpenTask, key: bytes, counted: Iterable[str], place: Place = _NOWHERE
+        self, name: str, task: OpenTask, key: bytes, counted: Collection[str], place: Place = _NOWHERE
     ) -> None:
         """Take over a task whose verdict accepted `key` and counted these nodes.
 
         A vote that the verdict does not count becomes late: another verifier decided before it had read that far.
         """
-        numbers = [self._number(node) for node in counted]
-        self._packed[name] = _HEAD.pack(*place, key) + struct.pack(f"={len(numbers)}I", *numbers)
+        numbers = self._numbers
+        packed = _HEAD.pack(*place, key)
+        for node in counted:
+            packed += _NUMBER.pack(numbers.setdefault(node, len(numbers)))
+        self._packed[name] = packed
         if key == NOTHING:
             return  # there is no answer that a late one could agree with
+        if len(counted) == len(task.votes) == sum(len(assigned.nodes) for _, assigned in task.attempts):
+            return  # nearly every task with one replica: all that were asked have answered
         for decision, assigned in task.attempts:
             self.owe(name, decision, assigned)
         for node, vote in task.votes.items():

@@ -55,6 +55,8 @@ class OpenTask:
     @property
     def highest(self) -> int:
         """The highest attempt that is known."""
+        if len(self.attempts) == 1:
+            return self.attempts[0][1].attempt
         return max((assigned.attempt for _, assigned in self.attempts), default=0)
 
     @property
@@ -92,12 +94,13 @@ class OpenTask:
     def standing(self) -> Standing:
         """What a policy judges by."""
         votes = {node: vote.key for node, vote in self.votes.items()}
-        return Standing(votes, self.faulted, len(self.outstanding()) if self.attempts else 0)
+        if len(self.attempts) == 1 and not self.faults:
+            # Nearly every task: who voted was assigned, so the rest is what is outstanding.
+            return Standing(votes, (), len(self.attempts[0][1].nodes) - len(votes))
+        return Standing(votes, self.faulted, len(self.outstanding()))
 
     def outstanding(self) -> set[str]:
         """The nodes whose vote may still come: assigned, not heard, and not given up since."""
-        if len(self.attempts) == 1 and not self.faults:
-            return {node for node in self.attempts[0][1].nodes if node not in self.votes}
         return {
             node
             for _, a in self.attempts

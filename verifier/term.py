@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from bus.connection import Bus
-from bus.errors import BusError
+from bus.errors import BusError, BusUnavailable, Fenced
 from bus.lease import Lease
 from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
@@ -195,7 +195,7 @@ class Term:
         try:
             for emission in self.core.judge():
                 self._writer.append(emission.line, emission)
-        except BusError as error:
+        except (Fenced, BusUnavailable) as error:
             # The writer has ended, which ends the term: what was judged is judged again by whoever leads next.
             self.leading = False
             _log.debug("judged in vain", reason=str(error))

@@ -48,11 +48,15 @@ class Replica:
 
 @dataclass
 class World:
-    """The logs and everyone around the verifier. `liars` and `faulty` are nodes; all others are honest."""
+    """The logs and everyone around the verifier. `liars` and `faulty` are nodes; all others are honest.
+
+    A `crashing` verifier is killed after all that it writes, too.
+    """
 
     policy: VerifyPolicy
     liars: tuple[str, ...] = ()
     faulty: tuple[str, ...] = ()
+    crashing: bool = False
     decisions: list[bytes] = field(default_factory=list)
     claims: list[Claims] = field(default_factory=list)
     written: list[list[bytes]] = field(default_factory=list)
@@ -222,10 +226,13 @@ class World:
             for replica in self.replicas:
                 if not replica.answered and not replica.lost:
                     self.answer(replica)
-            while self.read != [len(self.decisions), len(self.claims)]:
-                self.fold_decision()
-                self.fold_claim()
-            self.write(len(self.emitted))
+            for _ in range(1 + self.crashing):
+                while self.read != [len(self.decisions), len(self.claims)]:
+                    self.fold_decision()
+                    self.fold_claim()
+                self.write(len(self.emitted))
+                if self.crashing:
+                    self.restart()
             if not self.answer_need():
                 return
 

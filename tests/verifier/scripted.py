@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ CAPABILITIES = Capabilities(version="1", engine="e", cores=1, memory_mb=1, slots
 WAIT_S = 15.0
 
 
+@cache
 def identity(node: str) -> Identity:
     """The same key for the same node in every test."""
     return Identity.from_seed(sha256_hex(node.encode()).encode()[:32])
