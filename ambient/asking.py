@@ -14,6 +14,8 @@ __all__ = ["MAX_QUESTION", "WAITS_S", "Schedule"]
 WAITS_S = (0.05, 1.0, 2.0, 4.0, 8.0, 15.0)
 """The wait before each question. The first is for ids that the caller chose, whose verdict may long be known."""
 
+_ELSEWHERE = 3
+
 MAX_QUESTION = 500
 """Tasks in one question at most."""
 
@@ -36,8 +38,11 @@ class Schedule:
         self._queues[entry.asked].append((now + WAITS_S[entry.asked], entry))
 
     def again(self, entry: Entry, now: float) -> None:
-        """It is still pending: ask again, after a longer wait than before."""
-        entry.asked = min(entry.asked + 1, len(WAITS_S) - 1)
+        """It is still pending: ask again, after a longer wait than before.
+
+        Of tasks that another client submitted no notice comes here, so patience with them ends sooner.
+        """
+        entry.asked = min(entry.asked + 1, len(WAITS_S) - 1 if entry.submitted_here else _ELSEWHERE)
         self._queues[entry.asked].append((now + WAITS_S[entry.asked], entry))
 
     def all_at_once(self) -> None:

@@ -29,6 +29,8 @@ _QUESTION_S = 2.0
 _ASKED_TWICE = 2
 """Questions answered "pending" before the coordinator is asked whether it knows the task at all."""
 _WHY_AT_ONCE = 8
+_WHY_EVERY_S = 1.0
+"""An explanation looks at every node: dear for the coordinator, and a large backlog is no reason to ask more often."""
 
 
 class Inquiry:
@@ -39,6 +41,7 @@ class Inquiry:
         self._outstanding = outstanding
         self._settle = settle
         self._schedule = Schedule()
+        self._next_why = float("-inf")
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -84,7 +87,8 @@ class Inquiry:
         still = [entry for entry in answered if entry.open]
         for entry in still:
             self._schedule.again(entry, now)
-        await self._ask_why([entry for entry in still if entry.asked > _ASKED_TWICE][:_WHY_AT_ONCE])
+        if now >= self._next_why:
+            await self._ask_why([entry for entry in still if entry.asked > _ASKED_TWICE][:_WHY_AT_ONCE])
 
     async def _answers(self, entries: list[Entry]) -> list[Verdict | Pending]:
         question = encode(VerdictRequest([entry.name for entry in entries]))
@@ -104,6 +108,8 @@ class Inquiry:
 
     async def _ask_why(self, entries: list[Entry]) -> None:
         """Notice a rejection that was lost, and a task that never was."""
+        if entries:
+            self._next_why = self._loop.time() + _WHY_EVERY_S
         subject = self._bus.subjects.service("coordinator", "why")
         for entry in entries:
             try:
