@@ -134,7 +134,9 @@ class Registry(NodeTable):
         return report
 
     def _changed(self, row: int) -> None:
-        self._stale.append(row)
+        # As many as there are nodes stand for all of them: under a strategy that reads no score the list must not grow.
+        if len(self._stale) < len(self):
+            self._stale.append(row)
         if self.memo:
             self.memo.clear()
 

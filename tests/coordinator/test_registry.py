@@ -146,6 +146,18 @@ def test_the_score_column_is_that_of_the_last_report(reports):
     assert registry.score.tolist() == pytest.approx([view.score for view in registry.views(1)])
 
 
+def test_scores_that_nobody_reads_cost_no_memory():
+    """Under a strategy without scores heartbeats come for ever; what is noted of them stays bounded, and right."""
+    registry = registry_of(3)
+    for number in range(1000):
+        registry.heard(telemetry("n0", latency_ms=number % 100), 1)
+    registry.enrol("n3", KEY, capabilities(), 2)
+    registry.heard(telemetry("n2", latency_ms=1.0), 2)
+
+    assert len(registry._stale) <= len(registry)
+    assert registry.score.tolist() == pytest.approx([view.score for view in registry.views(1)])
+
+
 def test_labels_follow_re_enrolment():
     """A node that enrols with other labels is found under these and no longer under the old ones."""
     registry = registry_of(3, labels={"gpu": "yes", "zone": "a"})
