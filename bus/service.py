@@ -52,7 +52,7 @@ class ServiceDesk:
         async def on_request(request: Request) -> None:
             reply = await self._respond(endpoint, read, handle, request.data)
             if len(reply) > self._bus.client.max_payload:
-                # The client library would refuse to send it, and whoever asked would wait for the time-out.
+                # The client library would refuse to send it, and whoever asked would get an answer without a word in it.
                 limit = f"the answer would have {len(reply)} bytes, {self._bus.client.max_payload} fit: ask for less"
                 reply = encode(ErrorReply("", limit))
             await request.respond(reply)
