@@ -12,7 +12,7 @@ import structlog
 
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced
-from bus.lease import Lease
+from bus.lease import LEASE_TTL_S, Lease
 from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
@@ -36,6 +36,8 @@ _HELD_MAX = 256
 """Entries of RESULTS that wait for their decisions before no more are read."""
 _BACKLOG_MAX = 8192
 """Lines that wait to be written before no more results are read."""
+_HOLD_ON_S = 3 * LEASE_TTL_S
+"""How long a term tries to get a lost lease back: longer than a server's restart takes."""
 _GRACE_S = 0.05
 """How long ASSIGNMENTS may lag behind a result before the server is asked where the log really ends."""
 
@@ -73,22 +75,42 @@ class Term:
         followed = (self._verdicts, self._decisions, self._results)
         await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
         await self._beside(self._take_over())
+        while self.leading:
+            await self._beside(self._lease.lost.wait(), *self._leading_work())
+            await self._beside(self._hold_on(), *self._leading_work())
+
+    def _leading_work(self) -> tuple[Coroutine[Any, Any, None], ...]:
         assert self._writer is not None  # noqa: S101 -- taken over
-        _log.info("leading", name=self._settings.name, folded=self.health().folded, open=self.core.open_tasks)
-        await self._beside(
-            self._lease.lost.wait(),
+        return (
             self._notices.run(),
             self._writer.ended(),
             self._decisions.ended(),
             self._results.ended(),
         )
+
+    async def _hold_on(self) -> None:
+        """The lease is lost: take it again if it is free and nobody wrote since; else this term is over.
+
+        A restarted server forgets leases, and folding long logs anew for that would keep everyone waiting.
+        """
+        assert self._writer is not None  # noqa: S101 -- taken over
+        self.leading = False
+        await self._close_desk()
+        try:
+            async with asyncio.timeout(_HOLD_ON_S):
+                await self._lease.acquire()
+                await self._writer.flushed()
+                if await last_sequence(self._bus, "verdicts") == self._written:
+                    await self._lead()
+                    return
+        except TimeoutError:
+            pass
         _log.warning("standing by: the lease was lost", name=self._settings.name)
 
     async def close(self) -> None:
         """End everything that the term began and give the lease up."""
         self.leading = False
-        if self._desk is not None and self._bus.is_connected:
-            await self._desk.close()
+        await self._close_desk()
         for reader in (self._results, self._decisions, self._verdicts):
             await reader.stop()
         if self._writer is not None:
@@ -112,6 +134,11 @@ class Term:
             open=self.core.open_tasks,
             waiting=len(self._merge),
         )
+
+    async def _close_desk(self) -> None:
+        desk, self._desk = self._desk, None
+        if desk is not None and self._bus.is_connected:
+            await desk.close()
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
         """Do `work` until the first of it is done, while the merge runs; whatever fails first is raised."""
@@ -152,6 +179,11 @@ class Term:
             seal=lambda members: self._identity.seal(VERDICTS, members),
         )
         self._writer.start()
+        await self._lead()
+
+    async def _lead(self) -> None:
+        """Judge from here on, and answer questions."""
+        _log.info("leading", name=self._settings.name, folded=self.health().folded, open=self.core.open_tasks)
         self.leading = True
         self._judge()
         self._desk = await ServiceDesk.open(self._bus, SERVICE, "1.0.0", "Judges results and keeps verdicts.")
