@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from msgspec.structs import asdict
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
@@ -33,7 +34,8 @@ async def check(
     stdin = b"" if input_ is None else input_.read_bytes()
     report = await check_module(module.read_bytes(), entry=entry or "_start", args=list(args), input=stdin)
     if connection.json:
-        print_json(report)
+        runs = [asdict(run) for run in report.runs]  # on their own wire they are arrays; people want names
+        print_json({"fit": report.fit, **asdict(report), "runs": runs})
         return Exit.OK if report.fit else Exit.NOT_VERIFIED
     for label, text in report.lines():
         out.print(f"[bold]{label:<14}[/] {text}", markup=True)

@@ -1,6 +1,7 @@
 """The command line without a cluster: usage, help, settings and exit codes."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -82,3 +83,16 @@ def test_a_module_that_is_no_file_is_a_usage_error(tmp_path: Path) -> None:
 
     assert done.returncode == Exit.USAGE
     assert "none.wasm" in done.stderr
+
+
+def test_check_says_what_a_module_costs_and_why_one_is_unfit() -> None:
+    """A fit module runs twice the same, by name and figure; an unfit one exits 1 naming the import."""
+    guests = Path(__file__).parents[2] / "examples" / "guests"
+    fit = ambient("check", str(guests / "primes.wasm"), "1000", "--entry", "count_primes", "--json")
+    unfit = ambient("check", str(guests / "misbehaving" / "net.wasm"))
+    report = json.loads(fit.stdout)
+
+    assert (fit.returncode, report["fit"], report["differs"]) == (0, True, [])
+    assert report["runs"][0]["fuel"] == report["runs"][1]["fuel"] > 0
+    assert unfit.returncode == Exit.NOT_VERIFIED
+    assert "sock_accept" in unfit.stdout
