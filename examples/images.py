@@ -1,11 +1,12 @@
 """Filter an image on the network, each filter as a task of its own; input and output are larger than a message and travel as blobs.
 
-python -m examples.images [FOLDER]    # writes disc.pgm, edges.pgm, blur.pgm into FOLDER, default: the current one
+python -m examples.images [FOLDER]    # writes disc.pgm, edges.pgm, blur.pgm into FOLDER, default: a new one
 """
 
 import asyncio
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import ambient
 
@@ -35,9 +36,9 @@ async def main(folder: Path) -> None:
     for name, verdict in zip(names, verdicts, strict=True):
         (folder / f"{name}.pgm").write_bytes(verdict.output)
         print(
-            f"{name}.pgm: {len(verdict.output):,} bytes, {verdict.fuel:,} instructions, agreed by {len(verdict.nodes)} nodes"
+            f"{folder / name}.pgm: {len(verdict.output):,} bytes, {verdict.fuel:,} instructions, agreed by {len(verdict.nodes)} nodes"
         )
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
+    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp(prefix="ambient-images-"))))
