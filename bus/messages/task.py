@@ -52,10 +52,14 @@ class Wasm(
     """WebAssembly to run: a WASI command (entry `_start`) or an exported function with number arguments."""
 
     module: Digest
-    entry: Annotated[str, Meta(min_length=1, max_length=256)] = "_start"
+    entry: Annotated[str, Meta(min_length=1, max_length=256, description="`_start`, or a function")] = (
+        "_start"
+    )
     args: Annotated[tuple[int | float | Text, ...], Meta(max_length=256)] = ()
     env: Annotated[dict[Text, Text], Meta(max_length=64)] = msgspec.field(default_factory=dict)
-    input: Annotated[bytes, Meta(max_length=INLINE_LIMIT_BYTES)] = b""
+    input: Annotated[
+        bytes, Meta(max_length=INLINE_LIMIT_BYTES, description="what the guest reads; not with `input_blob`")
+    ] = b""
     input_blob: Digest | None = None
 
     def __post_init__(self) -> None:
@@ -90,11 +94,11 @@ VerifyPolicy = Signature | Quorum
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a guest may use; beyond any of these it is stopped and the task fails with that reason."""
 
-    memory_mb: Annotated[int, Meta(ge=1, le=4096)] = 512
-    fuel: Annotated[int, Meta(ge=1, le=10**13)] = 10**10
-    wall_ms: Annotated[int, Meta(ge=1, le=86_400_000)] = 30_000
-    output_bytes: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024)] = 1024 * 1024
-    stderr_bytes: Annotated[int, Meta(ge=0, le=16 * 1024)] = 4096
+    memory_mb: Annotated[int, Meta(ge=1, le=4096, description="linear memory, in MiB")] = 512
+    fuel: Annotated[int, Meta(ge=1, le=10**13, description="instructions, about")] = 10**10
+    wall_ms: Annotated[int, Meta(ge=1, le=86_400_000, description="time on the node, in ms")] = 30_000
+    output_bytes: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024, description="standard output")] = 1024 * 1024
+    stderr_bytes: Annotated[int, Meta(ge=0, le=16 * 1024, description="standard error")] = 4096
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -105,7 +109,7 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     labels: Annotated[dict[Token, Token], Meta(max_length=16)] = msgspec.field(default_factory=dict)
     min_cores: Annotated[int, Meta(ge=0, le=4096)] = 0
     min_memory_mb: Annotated[int, Meta(ge=0, le=2**24)] = 0
-    min_score: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    min_score: Annotated[float, Meta(ge=0.0, le=1.0, description="least health score")] = 0.0
     node: Token | None = None
 
 
@@ -122,10 +126,12 @@ class TaskSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     verify: VerifyPolicy = Signature()
     limits: Limits = Limits()
     place: Place = Place()
-    priority: Annotated[int, Meta(ge=0, le=9)] = 4
-    deadline: Annotated[dt.datetime, Meta(tz=True)] | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 5
-    reward: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    priority: Annotated[int, Meta(ge=0, le=9, description="higher first; waiting raises it")] = 4
+    deadline: Annotated[dt.datetime, Meta(tz=True, description="with an offset; then it expires")] | None = (
+        None
+    )
+    max_attempts: Annotated[int, Meta(ge=1, le=100, description="how often nodes may fail at it")] = 5
+    reward: Annotated[int, Meta(ge=0, le=2**53, description="recorded, not yet paid")] = 0
 
     def __post_init__(self) -> None:
         """Refuse a deadline that no clock reaches once its offset is taken off: it would break whoever compares it."""
