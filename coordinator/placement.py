@@ -108,7 +108,12 @@ class _Batch:
         if not len(fit.rows):
             return [None] * len(requests)
         if len(fit.rows) <= _FEW_NODES and (first.excluded or len(requests) <= _FEW_REQUESTS):
-            return self._one_by_one(requests, fit)
+            turn = self.strategy.turn
+            placed = self._one_by_one(requests, fit)
+            # In turn, quorums may use up the nodes that the last of them needed; dealt together they may all fit.
+            if None not in placed or len(requests) == 1 or first.replicas == 1 or first.excluded:
+                return placed
+            self.strategy.turn = turn
         if first.excluded and len(requests) > 1:
             return self._walk(requests, fit)
         return self._deal(first, len(requests), fit)

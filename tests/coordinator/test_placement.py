@@ -138,6 +138,16 @@ def test_as_much_is_placed_as_any_placement_could(cluster, request_, wanted, nam
     assert [rows is not None for rows in answer] == [True] * count + [False] * (wanted - count)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_quorums_that_only_fit_together_are_placed(seed):
+    """Four quorums of 3 need each of 10 nodes as often as it can: a few on few nodes, too, are placed to the optimum."""
+    registry = registry_of(9, slots=1)
+    registry.enrol("n9", KEY, capabilities(), 0)
+    quorums = [Request(replicas=3, expected_ms=30.0)] * 4
+
+    assert None not in choose(registry, quorums, strategy_named("weighted"), 0, np.random.default_rng(seed))
+
+
 @given(clusters, batches, names)
 def test_the_same_seed_gives_the_same_answer(cluster, batch, name):
     """The core can be replayed: registry, requests, strategy and generator determine the answer."""
