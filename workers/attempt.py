@@ -7,14 +7,25 @@ randomness is derived from it and the task's name, so that it is the same on eve
 import hashlib
 from typing import Literal, NamedTuple
 
-from bus.messages import Assign, TaskSpec
+from msgspec import Struct
+
+from bus.messages import Assign, Limits, Work
 from bus.wire import decode, decoder, sha256_hex
 from sandbox.dispatch import Ticket
 from sandbox.job import Job, JobLimits
 
 __all__ = ["Attempt", "Need", "attempt_key", "fill", "seed"]
 
-_SPEC = decoder(TaskSpec)
+
+class _Asked(Struct, frozen=True):
+    """Of a TaskSpec what a node acts on; the coordinator has admitted the whole, so the rest is skipped unread."""
+
+    work: Work
+    limits: Limits = Limits()
+
+
+_ASKED = decoder(_Asked)
+_NO_JOB = Job(module="")
 
 
 class Need(NamedTuple):
@@ -47,7 +58,7 @@ class Attempt:
         self.spec = sha256_hex(assign.spec)
         self.module = ""
         self.input = ""
-        self.job = Job(module="")
+        self.job = _NO_JOB
         self.missing: set[Need] = set()
         self.ticket: Ticket | None = None
 
@@ -59,7 +70,7 @@ class Attempt:
 
 def fill(attempt: Attempt, assign: Assign) -> None:
     """Read the spec into `attempt`, with all that it needs in `missing`. Raises `Malformed` for a spec that is none."""
-    spec = decode(assign.spec, _SPEC)
+    spec = decode(assign.spec, _ASKED)
     work, limits = spec.work, spec.limits
     attempt.module = work.module[7:]
     attempt.missing.add(Need("module", attempt.module))

@@ -90,6 +90,7 @@ class Executor:
         self._claimed = 0
         self._held_back = 0
         self._refusal = ""
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
@@ -114,7 +115,12 @@ class Executor:
 
     async def on_message(self, message: Received) -> None:
         """Take in a message of the node's subject; a line that is no instruction is logged and skipped."""
-        self._follow(self._core.instruct(_read(message.data)))
+        try:
+            self._follow(self._core.instruct(_read(message.data)))
+        except Exception:
+            # The client library would drop what is raised here without a word.
+            _log.exception("instructions could not be followed", subject=message.subject)
+            raise
 
     def drain(self) -> None:
         """Take no more work; hand back what is not begun."""
@@ -136,7 +142,11 @@ class Executor:
         await self.writer.flushed()
 
     async def close(self) -> None:
-        """Stop fetching, uploading and writing."""
+        """Stop running, fetching, uploading and writing; nothing is claimed any more."""
+        self._closed = True
+        for attempt in self._core.with_pool:
+            if attempt.ticket is not None:
+                self._pool.cancel(attempt.ticket)
         await self._materials.close()
         for task in self._tasks:
             task.cancel()
@@ -184,6 +194,7 @@ class Executor:
     # Outcomes
 
     def _on_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
+        """The pool calls this, once for each job that is not cancelled."""
         self._outcomes.append((attempt, outcome))
         if len(self._outcomes) == 1:
             asyncio.get_running_loop().call_soon(self._settle)
@@ -194,11 +205,15 @@ class Executor:
             self._held_back += len(outcomes)
             asyncio.get_running_loop().call_later(self._fault.amount / 1000, self._settle_late, outcomes)
         else:
-            self._follow(self._core.ended(outcomes, time.monotonic()))
+            self._take_in(outcomes)
 
     def _settle_late(self, outcomes: list[tuple[Attempt, Outcome]]) -> None:
         self._held_back -= len(outcomes)
-        self._follow(self._core.ended(outcomes, time.monotonic()))
+        self._take_in(outcomes)
+
+    def _take_in(self, outcomes: list[tuple[Attempt, Outcome]]) -> None:
+        if not self._closed:
+            self._follow(self._core.ended(outcomes, time.monotonic()))
 
     def _claim(self, answers: Sequence[tuple[Attempt, Outcome]]) -> None:
         meter = self._meter

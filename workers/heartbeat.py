@@ -8,6 +8,7 @@ the interval, so that nodes that started together do not beat together.
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -26,7 +27,9 @@ __all__ = ["Heartbeat", "measure_bandwidth_mbps"]
 _log = structlog.get_logger("workers.heartbeat")
 
 PINGS = 3
-"""Of which the quickest counts: a busy node's own queue is not the network's latency."""
+PING_BEATS = 5
+"""The quickest ping of so many beats counts: under load a pong waits in the node's own queues, which is not the network's
+latency, and a node must not go into safe mode because it is given work. A link that is slow is slow for every ping."""
 HELD_MAX = 4096
 """The contract's limit on attempts listed."""
 PROBE_BYTES = 64 * 1024
@@ -61,6 +64,7 @@ class Heartbeat:
         self._safe_mode = ""
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
+        self._pings_ms: deque[float] = deque(maxlen=PING_BEATS)
         read_vitals()  # the first reading of the processor's share has no interval behind it
 
     def soon(self) -> None:
@@ -105,10 +109,11 @@ class Heartbeat:
         if not self._bus.is_connected:
             return None
         try:
-            return min([await self._bus.round_trip_ms() for _ in range(PINGS)])
+            self._pings_ms.append(min([await self._bus.round_trip_ms() for _ in range(PINGS)]))
         except BusError as error:
             _log.debug("latency not measured", reason=str(error))
             return None
+        return min(self._pings_ms)
 
     def _tell_safe_mode(self) -> None:
         reason = self._core.breakers.reason

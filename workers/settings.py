@@ -71,9 +71,9 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
         capabilities = {
             "version": _version(),
             "engine": f"wasmtime-{ENGINE_VERSION}",
-            "cores": os.cpu_count() or 1,
+            "cores": _cores(),
             "memory_mb": given.memory_mb or _memory_mb(),
-            "slots": given.slots or os.cpu_count() or 1,
+            "slots": given.slots or _cores(),
             "arch": platform.machine(),
             "region": given.region,
             "node_type": given.node_type,
@@ -115,6 +115,13 @@ def _default_id(key: str) -> str:
     """The host's name with four digits of the key: readable, and different for two nodes on one host."""
     host = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname().partition(".")[0]).strip("-")
     return f"{host[:48] or 'node'}-{key[:4]}"
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _memory_mb() -> int:

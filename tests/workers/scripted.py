@@ -22,6 +22,7 @@ PATIENCE_S = 20
 
 ADD = b"""(module (func (export "add") (param i32 i32) (result i32)
   local.get 0 local.get 1 i32.add))"""
+ENDLESS = {"fuel": 10**13, "wall_ms": 60_000}
 SPIN = b'(module (func (export "spin") (loop br 0)))'
 ECHO = b"""(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -102,6 +103,16 @@ class Coordinator:
     async def upload_text(self, text: bytes) -> str:
         """Store a module given as text."""
         return await self.upload(bytes(wat2wasm(text)))
+
+    async def compiled_spin(self) -> str:
+        """A module that node `n1` need not fetch or compile any more: given to a free slot, it is begun at once."""
+        spin = await self.upload_text(SPIN)
+        await self.until(lambda: self.telemetry)
+        short = self.spec(spin, entry="spin", limits={"fuel": 1000})
+        await self.tell("n1", self.assignment("me.warm", short))
+        await self.until(lambda: self.results)
+        await self.until(lambda: self.open() == ())
+        return spin
 
     def spec(self, module: str, **work: Any) -> bytes:
         """A submission as a client writes it."""

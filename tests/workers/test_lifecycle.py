@@ -5,21 +5,8 @@ import asyncio
 import structlog.testing
 
 from bus.messages import Drain, EnrolAgain
-from tests.workers.scripted import SPIN, Coordinator, StartNode
+from tests.workers.scripted import ENDLESS, Coordinator, StartNode
 from workers.errors import EXIT_CUT_SHORT, EXIT_DRAINED, BadSettings, DataInUse, NotEnrolled
-
-ENDLESS = {"fuel": 10**13, "wall_ms": 60_000}
-
-
-async def compiled_spin(coordinator: Coordinator) -> str:
-    """A module of the node that needs no fetching or compiling any more: what is given to a free slot is begun."""
-    spin = await coordinator.upload_text(SPIN)
-    short = coordinator.spec(spin, entry="spin", limits={"fuel": 1000})
-    await coordinator.until(lambda: coordinator.telemetry)
-    await coordinator.tell("n1", coordinator.assignment("me.warm", short))
-    await coordinator.until(lambda: coordinator.results)
-    await coordinator.until(lambda: coordinator.open() == ())
-    return spin
 
 
 async def test_a_restart_is_the_same_node(coordinator: Coordinator, start_node: StartNode) -> None:
@@ -94,8 +81,8 @@ async def test_a_drain_hands_back_what_waits_and_finishes_what_runs(
 ) -> None:
     """The unbegun go back at once; the running one is answered; work that still comes goes back; exit 0."""
     node = start_node()
-    spin = await compiled_spin(coordinator)
-    finite = coordinator.spec(spin, entry="spin", limits={"fuel": 2 * 10**9, "wall_ms": 60_000})
+    spin = await coordinator.compiled_spin()
+    finite = coordinator.spec(spin, entry="spin", limits={"fuel": 10**9, "wall_ms": 60_000})
     await coordinator.tell("n1", coordinator.assignment("me.runs", finite))
     await coordinator.until(lambda: coordinator.open() == ("me.runs#1",))
     await coordinator.tell("n1", *(coordinator.assignment(f"me.waits{i}", finite) for i in range(3)), Drain())
@@ -118,7 +105,7 @@ async def test_a_drain_hands_back_what_waits_and_finishes_what_runs(
 async def test_a_second_request_ends_at_once(coordinator: Coordinator, start_node: StartNode) -> None:
     """Whoever asks twice does not wait for the guest, and the exit code says so."""
     node = start_node()
-    spin = await compiled_spin(coordinator)
+    spin = await coordinator.compiled_spin()
     endless = coordinator.spec(spin, entry="spin", limits=ENDLESS)
     await coordinator.tell("n1", coordinator.assignment("me.t1", endless))
     await coordinator.until(lambda: coordinator.open() == ("me.t1#1",))
@@ -132,7 +119,7 @@ async def test_a_second_request_ends_at_once(coordinator: Coordinator, start_nod
 async def test_a_drain_is_bounded(coordinator: Coordinator, start_node: StartNode) -> None:
     """A guest that outlasts the time-out is left to its lease."""
     node = start_node(drain_s=0.2)
-    spin = await compiled_spin(coordinator)
+    spin = await coordinator.compiled_spin()
     endless = coordinator.spec(spin, entry="spin", limits=ENDLESS)
     await coordinator.tell("n1", coordinator.assignment("me.t1", endless))
     await coordinator.until(lambda: coordinator.open() == ("me.t1#1",))

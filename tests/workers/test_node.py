@@ -7,9 +7,7 @@ import pytest
 from bus.blobs import Blobs
 from bus.messages import CancelAttempt
 from bus.wire import sha256_hex
-from tests.workers.scripted import ADD, ECHO, SPIN, Coordinator, StartNode
-
-ENDLESS = {"fuel": 10**13, "wall_ms": 60_000}
+from tests.workers.scripted import ADD, ECHO, ENDLESS, SPIN, Coordinator, StartNode
 
 
 async def test_an_assignment_becomes_a_signed_result(coordinator: Coordinator, start_node: StartNode) -> None:

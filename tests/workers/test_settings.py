@@ -26,7 +26,8 @@ def test_the_machine_answers_what_was_left_open() -> None:
     """Slots are the cores, memory is what is free."""
     capabilities = Resolved.of(NodeSettings(data=Path("x")), KEY).capabilities
 
-    assert capabilities.slots == capabilities.cores == os.cpu_count()
+    assert capabilities.slots == capabilities.cores
+    assert 1 <= capabilities.cores <= (os.cpu_count() or 1)
     assert capabilities.memory_mb > 0
     assert capabilities.engine.startswith("wasmtime-")
     assert capabilities.version

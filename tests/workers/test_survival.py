@@ -15,8 +15,8 @@ from bus.connection import Bus
 from bus.server import NatsServer
 from bus.streams import StreamLimits, ensure_streams
 from bus.wire import sha256_hex
-from tests.workers.scripted import ADD, PATIENCE_S, Coordinator, StartNode
-from workers.errors import EXIT_DRAINED
+from tests.workers.scripted import ADD, ENDLESS, PATIENCE_S, Coordinator, StartNode
+from workers.errors import EXIT_CUT_SHORT, EXIT_DRAINED
 from workers.settings import NodeSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -187,6 +187,28 @@ async def test_a_crashing_node_is_gone_before_its_nth_answer(
 
     assert await processes[0].ended() == -signal.SIGKILL
     assert len(coordinator.results) == 2
+
+
+async def test_two_signals_of_one_kind_end_a_process_at_once(
+    world: World, processes: list[NodeProcess], tmp_path: Path
+) -> None:
+    """SIGTERM drains, SIGINT beside it changes nothing, a second SIGTERM ends; the exit code says that work was left."""
+    coordinator = world.coordinator
+    processes.append(NodeProcess(settings_for(world, tmp_path / "node")))
+    process = processes[0].process
+    endless = coordinator.spec(await coordinator.compiled_spin(), entry="spin", limits=ENDLESS)
+    await coordinator.tell("n1", coordinator.assignment("me.t1", endless))
+    await coordinator.until(lambda: coordinator.open() == ("me.t1#1",))
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    await coordinator.until(lambda: coordinator.telemetry[-1][1].draining)
+    beats = len(coordinator.telemetry)
+    await coordinator.until(lambda: len(coordinator.telemetry) >= beats + 2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+
+    assert await processes[0].ended() == EXIT_CUT_SHORT
+    assert [result.task for _, result in coordinator.results] == ["me.warm"]
 
 
 async def test_a_module_whose_file_was_damaged_is_fetched_again(
