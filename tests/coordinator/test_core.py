@@ -1,0 +1,369 @@
+"""The core, promise by promise: what is assigned, when again, to whom, and when a task is given up."""
+
+import datetime as dt
+
+import pytest
+
+from bus.messages import Abandoned, Assigned, Enrolled, Inconclusive, Leader, Refused
+from bus.signing import Identity
+from bus.wire import encode
+from coordinator.explain import why
+from coordinator.settings import Timing
+from coordinator.tasks import RUNNING
+from tests.coordinator.scripted import task
+from tests.coordinator.world import SUBJECTS, World
+
+QUORUM = {"kind": "quorum", "agree": 2, "of": 3}
+
+
+def attempts(world: World, name: str) -> list[Assigned]:
+    return [each for each in world.decisions(Assigned) if each.task == name]
+
+
+def inconclusive(world: World, need: int, after: int, **more: object) -> None:
+    line = encode(Inconclusive(task="me.t", need=need, after=after, **more))  # type: ignore[arg-type]
+    world._append("verdicts", SUBJECTS.verdicts, [line])
+    world.core.fold_verdicts(world.logs["verdicts"][-1])
+    world.turn()
+
+
+def test_nobody_is_told_before_the_decision_is_durable() -> None:
+    """An assignment leaves only after its line is in the log, and names the sequence of that line."""
+    world = World(1)
+    world.submit(task("t"))
+
+    assert not world.held["n0"]
+    world.flush()
+    assert world.held["n0"]["me.t#1"].decision == len(world.logs["assignments"])
+
+
+def test_the_first_line_of_a_leadership_is_the_next_epoch() -> None:
+    """Each leadership begins with its epoch."""
+    world = World(1)
+    world.restart()
+    world.flush()
+
+    assert [each.epoch for each in world.decisions(Leader)] == [1, 2]
+
+
+def test_an_unchanged_node_enrols_once() -> None:
+    """A second hello of the same node with the same capabilities writes nothing."""
+    world = World(2)
+    world.revive("n0")
+    world.flush()
+
+    assert [each.node for each in world.decisions(Enrolled)] == ["n0", "n1"]
+
+
+def test_a_need_is_answered_once_with_as_many_nodes() -> None:
+    """`inconclusive` with the same `after` again asks nothing new; a later one does."""
+    world = World(8)
+    world.submit(task("t", verify=QUORUM, max_attempts=9))
+    world.flush()
+    inconclusive(world, need=2, after=1)
+    inconclusive(world, need=2, after=1)
+    world.advance(1000)
+    world.flush()
+    inconclusive(world, need=2, after=1)
+    world.advance(1000)
+    world.flush()
+    inconclusive(world, need=1, after=2)
+    world.advance(1000)
+    world.flush()
+
+    assert [len(each.nodes) for each in attempts(world, "me.t")] == [3, 2, 1]
+    assert len({node for each in attempts(world, "me.t") for node in each.nodes}) == 6
+
+
+def test_an_inconclusive_that_is_read_before_its_attempt_is_not_forgotten() -> None:
+    """A fold that meets VERDICTS before ASSIGNMENTS still knows the need."""
+    world = World(5)
+    world.submit(task("t", verify=QUORUM))
+    world.flush()
+    inconclusive(world, need=1, after=1)
+    world.restart(order="vatr")
+    world.advance(3000)
+    world.flush()
+
+    assert [len(each.nodes) for each in attempts(world, "me.t")] == [3, 1]
+
+
+def test_a_claim_that_is_read_before_its_attempt_counts() -> None:
+    """A standby that reads RESULTS ahead of ASSIGNMENTS does not wait for what was answered."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.answer("n0")
+    core = world.folded("rvat")
+
+    assert [holder.state for holder in core.ledger.open["me.t"].holders] != [RUNNING]
+
+
+def test_a_dead_nodes_replica_is_made_good_once() -> None:
+    """Dead at 10 s: one replica for one lost node, marked as such; a fold knows that it is made good."""
+    world = World(4)
+    world.submit(task("t", verify=QUORUM))
+    world.flush()
+    lost = attempts(world, "me.t")[0].nodes[0]
+    world.kill(lost)
+    world.advance(9_000)
+    world.flush()
+    early = len(attempts(world, "me.t"))
+    world.advance(4_000)
+    world.flush()
+    world.restart()
+    world.advance(20_000)
+    world.flush()
+    made = attempts(world, "me.t")
+
+    assert early == 1
+    assert [(each.attempt, each.replaces) for each in made] == [(1, ()), (2, (lost,))]
+    assert not set(made[1].nodes) & set(made[0].nodes)
+
+
+def test_an_unlisted_attempt_is_delivered_again() -> None:
+    """What a node should hold and does not list after 4 s is sent to it again, as the same attempt."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.lose("n0")
+    world.advance(3_000)
+    before = dict(world.held["n0"])
+    world.advance(5_000)
+
+    assert not before
+    assert list(world.held["n0"]) == ["me.t#1"]
+    assert len(attempts(world, "me.t")) == 1
+
+
+def test_a_lease_that_runs_out_moves_the_work() -> None:
+    """A node that lives and never lists the attempt loses it after the lease, and does not get it again."""
+    world = World(1)
+    world.submit(task("t", limits={"wall_ms": 1000}))
+    world.flush()
+    for _ in range(40):
+        world.lose("n0")
+        world.advance(1000)
+    world.revive("n1")
+    world.advance(1000)
+    world.flush()
+
+    assert [(each.nodes, each.replaces) for each in attempts(world, "me.t")] == [
+        (("n0",), ()),
+        (("n1",), ("n0",)),
+    ]
+
+
+def test_a_listed_attempt_keeps_its_lease_but_not_for_ever() -> None:
+    """Telemetry renews a lease; a node that lists an attempt without end loses it after ten leases."""
+    world = World(1)
+    world.submit(task("t", limits={"wall_ms": 1000}))
+    world.flush()
+    world.advance(200_000)
+    kept = world.core.ledger.open["me.t"].is_running()
+    world.advance(200_000)
+
+    assert kept
+    assert not world.core.ledger.open["me.t"].is_running()
+
+
+def test_a_task_out_of_attempts_is_abandoned_with_how_they_ended() -> None:
+    """Each node dies with it; after `max_attempts` it is given up, and says what happened."""
+    world = World(1)
+    world.submit(task("t", max_attempts=2))
+    for _ in range(2):
+        world.flush()
+        world.kill("n0")
+        world.advance(13_000)
+        world.revive("n0")
+        world.advance(1000)
+    world.flush()
+    (abandoned,) = world.decisions(Abandoned)
+
+    assert len(attempts(world, "me.t")) == 2
+    assert (abandoned.status, abandoned.reason) == ("failed", "attempts")
+    assert "2 of 2 attempts" in abandoned.detail
+
+
+def test_the_last_attempt_is_waited_for_before_a_task_is_given_up() -> None:
+    """With no attempt left, a replica is lost: the others still run, so the task goes on."""
+    world = World(3)
+    world.submit(task("t", verify=QUORUM, max_attempts=1))
+    world.flush()
+    world.kill("n0")
+    world.advance(20_000)
+    for node in ("n1", "n2"):
+        world.answer(node)
+    world.verify()
+    world.flush()
+
+    assert not world.decisions(Abandoned)
+    assert [each.status for each in world.verdicts()] == ["verified"]
+
+
+def test_a_task_whose_every_node_is_used_up_ends() -> None:
+    """Both nodes failed of themselves and there is no third: after a while the task fails instead of waiting for ever."""
+    world = World(2)
+    world.submit(task("t"))
+    for _ in range(2):
+        world.flush()
+        for node in ("n0", "n1"):
+            world.answer(node, "fault")
+        world.verify()
+        world.advance(1000)
+    world.advance(20_000)
+    world.flush()
+    world.verify()
+
+    assert [each.status for each in world.verdicts()] == ["failed"]
+    assert "no other node is left" in world.decisions(Abandoned)[0].detail
+
+
+def test_claims_that_the_verifier_passes_over_are_made_good() -> None:
+    """A claim is a hint: if the verifier judged what came later and not this, another node is asked."""
+    world = World(3)
+    world.submit(task("t"))
+    world.flush()
+    (node,) = attempts(world, "me.t")[0].nodes
+    world.core.attempts.answered(node, "me.t#1")
+    forged = world.core.ledger.open["me.t"]
+    forged.claimed, forged.quiet_since_ms = 1, world.now_ms
+    world.held[node].clear()
+    world.advance(70_000)
+    patient = len(attempts(world, "me.t"))
+    world.core.judged_to = 2
+    world.advance(2_000)
+    world.flush()
+
+    assert patient == 1
+    assert [each.replaces for each in attempts(world, "me.t")] == [(), (node,)]
+
+
+def test_what_waits_goes_by_priority_and_age() -> None:
+    """A step of priority is worth ten seconds; after that the older one goes first, whatever the new one's priority."""
+    world = World(0)
+    world.submit(task("low", priority=0))
+    world.submit(task("high", priority=1))
+    world.now_ms += 10_001
+    world.submit(task("late", priority=1))
+    world.revive("n0")
+    world.flush()
+
+    assert [each.task for each in world.decisions(Assigned)] == ["me.high", "me.low", "me.late"][:2]
+    world.answer("n0")
+    world.verify()
+    world.flush()
+    assert [each.task for each in world.decisions(Assigned)][2] == "me.late"
+
+
+def test_a_stream_of_urgent_work_starves_nobody() -> None:
+    """With one slot and an urgent task every second, the humble one runs within 90 s and a turn."""
+    world = World(1, slots=1)
+    world.submit(task("humble", priority=0))
+    world.submit(*(task(f"first{i}", priority=9) for i in range(5)))
+    for second in range(120):
+        world.submit(task(f"urgent{second}", priority=9))
+        world.flush()
+        world.answer("n0")
+        world.verify()
+        world.advance(1000)
+    (humble,) = attempts(world, "me.humble")
+    at = [each.task for each in world.decisions(Assigned)].index(humble.task)
+
+    assert at <= 96
+
+
+def test_what_nobody_can_take_does_not_hold_up_the_rest() -> None:
+    """A thousand tasks for a region without nodes come first; the others run in the same turn."""
+    world = World(1)
+    world.submit(*(task(f"far{i}", priority=9, place={"region": f"r{i}"}) for i in range(600)))
+    world.submit(task("near"))
+    world.flush()
+
+    assert [each.task for each in world.decisions(Assigned)] == ["me.near"]
+
+
+def test_an_indented_document_is_one_task_on_one_line() -> None:
+    """People submit indented JSON: what nodes get is the same document without line breaks."""
+    world = World(1)
+    world.submit(b'{\n  "id": "t",\n  "work": ' + encode(task()["work"]) + b"\n}\n")
+    world.flush()
+
+    assert b"\n" not in bytes(world.held["n0"]["me.t#1"].spec)
+
+
+def test_a_line_without_id_is_named_after_its_place() -> None:
+    """`<sequence>` alone, `<sequence>-<line>` in a batch."""
+    world = World(1)
+    first = world.submit(task())
+    second = world.submit(task(), task())
+    world.flush()
+
+    assert set(world.core.ledger.open) == {f"me.{first}", f"me.{second}-0", f"me.{second}-1"}
+
+
+def test_a_copy_under_a_refused_name_takes_its_place() -> None:
+    """The first submission under a name turns out unfit while a second one waits: the second is judged by itself."""
+    world = World(1)
+    unfit = task("t", work={"args": [1]})
+    world._append("tasks", SUBJECTS.submit("me"), [encode(unfit), encode(task("t"))])
+    world.core.fold_tasks(world.logs["tasks"][-1])
+    world.turn()
+    world.flush()
+
+    assert [each.field for each in world.decisions(Refused)] == ["work.args"]
+    assert [each.source for each in attempts(world, "me.t")] == [(1, 1)]
+
+
+@pytest.mark.parametrize("subject", ["me", "not a token!", "x" * 65])
+def test_garbage_in_any_log_is_survived(subject: str) -> None:
+    """Bytes that are no message change nothing and raise nothing."""
+    world = World(1)
+    sealed = Identity.from_seed(bytes(32)).seal("any", [b"{}", b'{"kind":"verdict"}', b"\xff"])
+    for body in (b"", b"\x00", b"[]", b"{}\n" * 3, sealed, b'{"kind":"assigned","task":7}', b"[" * 100_000):
+        for log, at in (
+            ("tasks", SUBJECTS.submit(subject)),
+            ("results", "r.n0"),
+            ("verdicts", "v"),
+            ("assignments", "a"),
+        ):
+            world._append(log, at, [body])
+    core = world.folded("tvra")
+
+    assert not core.ledger.open
+    assert core.skipped
+
+
+def test_a_hundred_thousand_open_tasks_stay_small() -> None:
+    """The record of an open task beyond its own bytes takes less than 2 KB."""
+    import tracemalloc  # noqa: PLC0415 -- slows whatever it watches
+
+    world = World(0)
+    lines = [encode(task(f"t{i}")) for i in range(2000)]
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for at in range(0, 2000, 500):
+        world.submit(*lines[at : at + 500])
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert len(world.core.ledger.open) == 2000
+    assert taken / 2000 < 2000 + 2 * len(lines[0])
+
+
+def test_why_tells_what_a_retry_waits_for() -> None:
+    """A task between attempts says how many nodes it wants and when the next attempt is due."""
+    world = World(2, timing=Timing(backoff_ms=60_000, backoff_limit_ms=60_000))
+    deadline = dt.datetime.fromtimestamp(world.now_ms / 1000 + 500, dt.UTC).isoformat()
+    world.submit(task("t", deadline=deadline))
+    world.flush()
+    for node in ("n0", "n1"):
+        world.answer(node, "fault")
+    world.verify()
+    reply = why(world.core, "me.t", world.now_ms)
+
+    assert reply.state == "waiting"
+    assert "for attempt 2 of at most 5" in reply.detail
+    assert "ms from now" in reply.detail
+    assert "deadline" in reply.detail
+    assert {each.node: each.chosen for each in reply.nodes}
