@@ -106,11 +106,16 @@ async def test_a_killed_node_sends_what_it_had_claimed_and_is_the_same_node(
     processes.append(NodeProcess(settings))
     await coordinator.until(lambda: len(coordinator.results) >= 20)
     await coordinator.until(lambda: len(coordinator.hellos) >= 2)
+    # A coordinator that had not read the results yet delivers again: nothing runs twice.
+    await coordinator.tell("n1", *work, coordinator.adding("me.new", module, 1, 1))
+    await coordinator.until(lambda: any(result.task == "me.new" for _, result in coordinator.results))
     processes[1].process.send_signal(signal.SIGTERM)
 
     assert await processes[1].ended() == EXIT_DRAINED
     await coordinator.until(lambda: coordinator.goodbyes)
-    assert sorted(result.task for _, result in coordinator.results) == sorted(sent.task for sent in work)
+    assert sorted(result.task for _, result in coordinator.results) == sorted(
+        ["me.new", *(sent.task for sent in work)]
+    )
     assert {key for key, _ in coordinator.results} == {key for key, _ in coordinator.hellos}
     assert waiting_lines(data) == 0
 
