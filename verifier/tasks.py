@@ -76,7 +76,7 @@ class OpenTask:
         An attempt that only makes lost nodes good answers nothing.
         """
         return self.asked_after > 0 and not any(
-            a.attempt > self.asked_after and len(a.nodes) > len(a.replaces) for _, a in self.attempts
+            a.attempt > self.asked_after and not a.replaces for _, a in self.attempts
         )
 
     def heard(self, node: str, attempt: int) -> bool:

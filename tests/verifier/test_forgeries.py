@@ -160,7 +160,7 @@ async def test_rubbish_is_ignored(script: Script) -> None:
 
 async def test_a_result_may_overtake_its_decision(script: Script) -> None:
     """Claims that come in before the assignments that they answer wait for them, many at a time."""
-    count = 600
+    count = 150
     await script.settle()
     ahead = (await script.bus.js.stream_info(script.bus.subjects.stream("assignments"))).state.last_seq
     claims: list[Result] = [result(f"me.a{at}", "n1", decision=ahead + at) for at in range(1, count + 1)]
