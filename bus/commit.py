@@ -1,7 +1,8 @@
 """Group commit: what every writer of a log does, whoever else may write to it.
 
-Sends what there is as soon as there is anything, up to `MAX_BATCH` lines a message and `WINDOW` messages in flight, without
-any timer: one line alone goes out at once, and under load lines gather while earlier messages are being written.
+Sends what there is as soon as nothing is in flight, up to `MAX_BATCH` lines a message, and up to `WINDOW` messages at a time
+where enough waits to be worth another one; no timer. So one line alone goes out at once, and under load lines gather while
+earlier messages are being written.
 `on_durable` is called, in order, once the server has a message on disk; nobody should act on a line before.
 
 Left to the two writers in `bus.writer`: what makes a write safe, and what to do where it was not acknowledged.
@@ -31,6 +32,9 @@ MAX_BATCH = 128
 WINDOW = 4
 """Messages in flight at most."""
 _MAX_BATCH_BYTES = 512 * 1024
+_WORTH_LINES = 32
+_WORTH_BYTES = 64 * 1024
+"""What must wait before a further message goes out beside one in flight: a message costs far more than a line."""
 _ACK_TIMEOUT_S = 5.0
 RETRY_S = 0.25
 
@@ -69,6 +73,7 @@ class Writer[T](ABC):
         self._on_durable = on_durable
         self._seal = seal
         self._waiting: deque[tuple[bytes, T]] = deque()
+        self._waiting_bytes = 0
         self._in_flight: deque[Batch[T]] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -100,8 +105,10 @@ class Writer[T](ABC):
         if len(line) > MAX_LINE_BYTES:
             raise Malformed("", f"a line holds at most {MAX_LINE_BYTES} bytes, this one has {len(line)}")
         self._waiting.append((line, token))
+        self._waiting_bytes += len(line)
         self._idle.clear()
-        self._wake.set()
+        if self._is_worth_sending():
+            self._wake.set()
 
     async def flushed(self) -> None:
         """Wait until everything appended so far is durable; raises what ended the writer before that."""
@@ -151,8 +158,15 @@ class Writer[T](ABC):
         finally:
             self._idle.set()
 
+    def _is_worth_sending(self) -> bool:
+        """Whether what waits should go out now, or rather gather until a message under way is acknowledged."""
+        if not self._in_flight:
+            return bool(self._waiting)
+        much = len(self._waiting) >= _WORTH_LINES or self._waiting_bytes >= _WORTH_BYTES
+        return much and len(self._in_flight) < WINDOW
+
     async def _fill_window(self) -> None:
-        while self._waiting and len(self._in_flight) < WINDOW:
+        while self._is_worth_sending():
             batch = self._gather()
             self._in_flight.append(batch)
             await self._send(batch)
@@ -167,6 +181,7 @@ class Writer[T](ABC):
             if lines and size > _MAX_BATCH_BYTES:
                 break
             self._waiting.popleft()
+            self._waiting_bytes -= len(line)
             lines.append(line)
             tokens.append(token)
         return self._number(Batch(self._seal(lines), tokens))
