@@ -247,7 +247,8 @@ async def test_a_full_results_log_stops_the_work_and_loses_nothing(
     """Claims that RESULTS has no room for wait; safe mode says why, and ends when there is room again."""
     cluster = f"{cluster}full"  # the fixture has given the other one its streams
     async with await Bus.connect(server.url, cluster=cluster) as bus:
-        await ensure_streams(bus, StreamLimits(max_bytes={"results": 2_000}))
+        small = dict.fromkeys(("tasks", "assignments", "verdicts", "blobs"), 1024**2)
+        await ensure_streams(bus, StreamLimits(max_bytes={**small, "results": 2_000}))
         coordinator = Coordinator(bus)
         await coordinator.start()
         start_node(cluster=cluster)
@@ -259,7 +260,7 @@ async def test_a_full_results_log_stops_the_work_and_loses_nothing(
         await coordinator.until(lambda: coordinator.goodbyes)
         assert coordinator.goodbyes[0].handed_back == ("me.refused#1",)
         stream = bus.subjects.stream("results")
-        await bus.js.update_stream(name=stream, max_bytes=64 * 1024**2, subjects=[bus.subjects.results("*")])
+        await bus.js.update_stream(name=stream, max_bytes=1024**2, subjects=[bus.subjects.results("*")])
         await coordinator.until(lambda: len(coordinator.results) >= 20)
         await coordinator.until(lambda: coordinator.telemetry[-1][1].safe_mode == "")
         await coordinator.stop()
