@@ -30,7 +30,7 @@ from coordinator.ledger import Ledger
 from coordinator.registry import Registry
 from coordinator.room import UNKNOWN_MS
 from coordinator.settings import Timing
-from coordinator.tasks import LOST, REPLACED, RUNNING, Holder, Submission, Task
+from coordinator.tasks import REPLACED, RUNNING, Holder, Submission, Task
 
 __all__ = ["Fold"]
 

@@ -166,6 +166,7 @@ class Ledger:
         self._early_needs.pop(name, None)
         task = self.open.pop(name, None)
         if task is not None:
+            self._own(task, source, spec)
             task.closing = True
             self._uncount(task)
             self.settle(task)
@@ -249,6 +250,14 @@ class Ledger:
         """A second submission under a name that is taken: a copy is harmless, anything else is refused."""
         if submission.digest != task.digest:
             self._refuse_id(submission)
+
+    @staticmethod
+    def _own(task: Task, source: Source, spec: str) -> None:
+        """A verdict names the submission that owned the name: an earlier one was refused, and what says so was not read yet."""
+        if task.settled or source in ((0, 0), task.source):
+            return
+        task.source, task.digest = source, _from_hex(spec)
+        task.rivals = [rival for rival in task.rivals or () if rival.source > source]
 
     def _submit_finished(self, submission: Submission, packed: bytes) -> None:
         known = unpack_finished(packed)

@@ -7,17 +7,20 @@ never passed; a task is given up for want of attempts only when nobody who might
 
 import heapq
 import zlib
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 
 from bus.messages import Abandoned, Assigned
 from bus.wire import encode
+from coordinator.constraints import node_checks
 from coordinator.fold import Fold
 from coordinator.health import Floats
 from coordinator.instructions import Instructions, Placed, Stopped
 from coordinator.placement import Request, choose
 from coordinator.queue import Group, ReadyQueue, Waiting
+from coordinator.registry import LEFT
 from coordinator.room import UNKNOWN_MS
 from coordinator.settings import Timing
 from coordinator.strategies import Strategy
@@ -202,8 +205,9 @@ class Schedule(Fold):
             else:
                 self._assign(each[1][2], chosen, scores, now_ms)
         self.queue.block(unplaced)
-        for _, (_, _, task) in unplaced:
-            self._stranded(task, now_ms)
+        for group, (_, _, task) in unplaced:
+            if task.attempt and now_ms - task.quiet_since_ms >= self.timing.stranded_ms:
+                self._stranded(task, group, now_ms)
 
     def request(self, shape: Shape, replicas: int, excluded: frozenset[str]) -> Request:
         """What a task of this shape asks of the placement now."""
@@ -220,11 +224,11 @@ class Schedule(Fold):
     def _assign(self, task: Task, rows: tuple[int, ...], scores: Floats, now_ms: int) -> None:
         shape = task.shape
         assert shape is not None  # noqa: S101 -- it was in the queue
-        answers = task.attempt == 0 or task.needs_more
+        nodes = tuple(map(self.registry.name, rows))
         decision = Assigned(
             task=task.name,
             attempt=task.attempt + 1,
-            nodes=tuple(map(self.registry.name, rows)),
+            nodes=nodes,
             source=task.source,
             spec=task.digest.hex(),
             module=shape.module,
@@ -232,7 +236,7 @@ class Schedule(Fold):
             lease_ms=shape.wall_ms + self.timing.queue_allowance_ms,
             verify=shape.verify,
             together=task.together,
-            replaces=() if answers else tuple(holder.node for holder in task.lost()),
+            replaces=_replaced(task, nodes) if task.attempt else (),
         )
         holders = self.apply_assigned(decision, now_ms, 0)
         for holder, row in zip(holders, rows, strict=True):
@@ -241,15 +245,32 @@ class Schedule(Fold):
         if task.wanted():
             self.reconsider(task, now_ms)
 
-    def _stranded(self, task: Task, now_ms: int) -> None:
-        """A retry for which every living node is used up would wait for ever: after a while, say so."""
-        if task.attempt == 0 or task.is_running() or now_ms - task.quiet_since_ms < self.timing.stranded_ms:
-            return
-        used = task.excluded.union(holder.node for holder in task.holders if holder.state == ANSWERED)
-        living = np.flatnonzero(self.registry.eligible(now_ms)).tolist()
-        if all(self.registry.name(row) in used for row in living):
+    def _stranded(self, task: Task, group: Group, now_ms: int) -> None:
+        """A retry has found too few nodes for a while: ask for fewer at once; if every node that fits is used up, end the task."""
+        shape, replicas, excluded = group.key
+        if replicas > 1:
+            task.quiet_since_ms = now_ms
+            self.queue.push(task, shape, replicas - 1, excluded)
+        elif not task.is_running() and not self._may_return(self.request(*group.key), now_ms):
             detail = f"no other node is left after {task.attempt} attempts: " + _ends(task)
             self.abandon(task, "failed", "attempts", detail, now_ms)
+
+    def _may_return(self, request: Request, now_ms: int) -> bool:
+        """Whether a node that could take this lives, or was here not long ago."""
+        nodes = self.registry
+        count = len(nodes)
+        mask = (nodes.state[:count] != LEFT) & (nodes.heard_ms[:count] > now_ms - self.timing.return_ms)
+        mask[[row for row in request.excluded if row < count]] = False
+        for check in islice(node_checks(nodes, request, now_ms), 1, None):  # all but the state it is in now
+            mask &= check.meets
+        return bool(mask.any())
+
+
+def _replaced(task: Task, nodes: tuple[str, ...]) -> tuple[str, ...]:
+    """The lost nodes that these make good: first those that are back, as none may hold a task twice."""
+    lost = [holder.node for holder in task.lost()]
+    lost.sort(key=lambda node: node not in nodes)
+    return tuple(lost[: len(nodes)])
 
 
 def _ends(task: Task) -> str:

@@ -22,8 +22,8 @@ class Timing:
     An attempt's lease is its wall limit plus `queue_allowance_ms`; telemetry that lists it renews the lease, in all up to
     `renewals` times its length. An attempt that its node does not list `redeliver_ms` after it was sent is sent again.
     Retries wait `backoff_ms`, doubled each time up to `backoff_limit_ms`. A task out of attempts whose
-    last claim came less than `settle_ms` ago waits for the verifier. A retry that has found every node that fits used up for
-    `stranded_ms` is given up. Claims that the verifier passed over are made good after `unjudged_ms`. A verdict is published again
+    last claim came less than `settle_ms` ago waits for the verifier. A retry that has found too few nodes for `stranded_ms` asks
+    for fewer at once, and is given up if every node that fits is used up; one that was heard in the last `return_ms` may return. Claims that the verifier passed over are made good after `unjudged_ms`. A verdict is published again
     for a submission no older than `resubmitted_ms` when a leadership begins. The tick is every `tick_ms`.
     """
 
@@ -35,6 +35,7 @@ class Timing:
     backoff_limit_ms: int = 30_000
     settle_ms: int = 5_000
     stranded_ms: int = 15_000
+    return_ms: int = 600_000
     unjudged_ms: int = 60_000
     resubmitted_ms: int = 60_000
 

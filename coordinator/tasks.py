@@ -196,12 +196,15 @@ class Task:
         return [holder for holder in self.holders if holder.state == LOST]
 
     def wanted(self) -> int:
-        """How many nodes the next attempt is for; 0 when the task wants none now."""
+        """How many nodes the next attempt is for; 0 when the task wants none now.
+
+        What is lost is made good first: the verifier still counts on it when it says how many more it needs.
+        """
         if self.closing or not self.admitted or self.shape is None:
             return 0
         if self.attempt == 0:
             return self.shape.replicas
-        return self.need if self.needs_more else len(self.lost())
+        return len(self.lost()) or (self.need if self.needs_more else 0)
 
     def is_running(self) -> bool:
         """Whether some node still owes a result."""

@@ -34,14 +34,12 @@ from bus.wire import decode, encode, sha256_hex, split_lines
 from bus.writer import FencedWriter
 
 NOTHING = hashlib.sha256(b"").hexdigest()
-ADD = bytes.fromhex(
-    "0061736d01000000"  # (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
-    "0107016002" "7f7f017f" "03020100" "0707010361646400000a09010700200020016a0b"
-)  # fmt: skip
+ADD = bytes.fromhex("0061736d0100000001070160027f7f017f030201000707010361646400000a09010700200020016a0b")
+"""`(func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)`"""
 FORBIDDEN = bytes.fromhex(
-    "0061736d01000000"  # (module (import "env" "escape" (func)) (func (export "_start")))
-    "01040160000002" "0e0103656e7606657363617065" "0000" "03020100" "070a01065f7374617274" "0001" "0a040102000b"
-)  # fmt: skip
+    "0061736d01000000010401600000020e0103656e7606657363617065000003020100070a01065f737461727400010a040102000b"
+)
+"""`(import "env" "escape" (func)) (func (export "_start"))`: a way out of the sandbox that is not offered."""
 _INSTRUCTION = msgspec.json.Decoder(Assign | CancelAttempt | EnrolAgain | Drain)
 
 
@@ -53,6 +51,7 @@ class FastClock:
         self.begun = time.time()
 
     def __call__(self) -> float:
+        """Seconds since the epoch, as this clock has them."""
         return self.begun + (time.time() - self.begun) * self.speed
 
 
@@ -96,6 +95,7 @@ class Node:
         self._subscription: Any = None
 
     async def start(self) -> "Node":
+        """Enrol, and beat from now on."""
         self._subscription = await self.bus.subscribe(
             self.bus.subjects.assign(self.name), self._on_instruction
         )
@@ -104,6 +104,7 @@ class Node:
         return self
 
     async def hello(self, **changes: Any) -> HelloReply:
+        """Ask in, until a leader answers."""
         capabilities = Capabilities(
             version="1",
             engine="scripted",
@@ -132,6 +133,7 @@ class Node:
             self._subscription = None
 
     async def leave(self) -> None:
+        """Say goodbye, handing back what is open."""
         body = self.identity.seal(GOODBYE, [encode(Goodbye(node=self.name, handed_back=tuple(self.open)))])
         await self.die()
         await self.bus.publish(self.bus.subjects.telemetry(self.name), body)
@@ -142,6 +144,7 @@ class Node:
             await asyncio.sleep(self.beat_s)
 
     async def beat(self) -> None:
+        """Send one heartbeat."""
         telemetry = Telemetry(
             node=self.name,
             at_ms=int(time.time() * 1000),
@@ -171,6 +174,7 @@ class Node:
             await self.answer(*answering)
 
     async def answer(self, *assigned: Assign, status: str = "ok", output: bytes = b"42") -> None:
+        """Claim a result for each, in one signed message."""
         lines = []
         for one in assigned:
             spec = json.loads(bytes(one.spec))
@@ -213,18 +217,22 @@ class Verifier:
         self._done: set[str] = set()
 
     def start(self) -> "Verifier":
+        """Read RESULTS from now on."""
         self._reader.start()
         self._writer.start()
         return self
 
     async def stop(self) -> None:
+        """Read and write no more."""
         await self._reader.stop()
         await self._writer.stop()
 
     def write(self, line: Any, name: str) -> None:
+        """Write a line about the task `name`."""
         self._writer.append(encode(line), name)
 
     def verdict(self, name: str, status: VerdictStatus = "verified", **more: Any) -> None:
+        """Write the verdict of a task, once."""
         if name not in self._done:
             self._done.add(name)
             self.write(Verdict(task=name, status=status, **more), name)
@@ -253,6 +261,7 @@ class Client:
         self.done: list[dict[str, Any]] = []
 
     async def start(self, *modules: bytes) -> "Client":
+        """Listen, and store these modules."""
         for subject, into in (
             (self.bus.subjects.rejected(self.name), self.rejected),
             (self.bus.subjects.progress(f"{self.name}.>"), self.progress),
@@ -271,10 +280,12 @@ class Client:
         return on_message
 
     async def submit(self, *specs: dict[str, Any] | bytes) -> int:
+        """Submit these in one message; returns its sequence."""
         lines = [spec if isinstance(spec, bytes) else json.dumps(spec).encode() for spec in specs]
         return (await self.bus.js.publish(self.bus.subjects.submit(self.name), b"\n".join(lines))).seq
 
     async def cancel(self, task_id: str) -> None:
+        """Withdraw a task."""
         await self.bus.js.publish(self.bus.subjects.cancel(self.name), json.dumps({"id": task_id}).encode())
 
 

@@ -128,13 +128,13 @@ async def test_a_twin_that_slept_through_its_lease_decides_nothing_twice(cell: C
 
 
 async def test_a_coordinator_killed_under_load_loses_nothing(cell: Cell) -> None:
-    """kill -9 in the middle of a burst, twice: the next process folds the logs, and every task gets its one verdict."""
+    """With kill -9 in the middle of a burst, twice: the next process folds the logs, and every task gets its one verdict."""
     client = await Client(cell.bus).start(ADD)
     count = 600
     submitted = 0
     for round_ in range(3):
         async with process(cell, f"round-{round_}"):
-            await until(lambda r=round_: leader(cell), f"round-{round_}", timeout_s=15)
+            await until(lambda: leader(cell), f"round-{round_}", timeout_s=15)
             if not cell.nodes:
                 await cell.node("n1", beat_s=1.0)
                 await cell.node("n2", beat_s=1.0)

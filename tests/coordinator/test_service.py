@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bus.blobs import Blobs
-from bus.messages import Abandoned, Assigned, NodesReply, TasksReply, TasksRequest
+from bus.messages import Abandoned, NodesReply, TasksReply, TasksRequest
 from coordinator.errors import UnknownStrategy
 from coordinator.service import run
 from tests.coordinator.cell import Cell

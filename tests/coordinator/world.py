@@ -5,7 +5,6 @@ Whatever happens in it is said by a test, step by step; `settle` lets it go on, 
 
 import hashlib
 import json
-import random
 from collections import defaultdict
 from typing import Any
 
@@ -46,10 +45,7 @@ _TOLD = decoder(Assign | CancelAttempt | EnrolAgain | Drain)  # type: ignore[arg
 class World:
     """Logs are lists of entries; `core` is the present leader; `pending` are lines that it decided and nobody wrote yet."""
 
-    def __init__(
-        self, nodes: int = 4, *, slots: int = 2, seed: int = 0, timing: Timing | None = None
-    ) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, nodes: int = 4, *, slots: int = 2, timing: Timing | None = None) -> None:
         self.timing = timing or Timing()
         self.slots = slots
         self.now_ms = 1_000_000
@@ -75,6 +71,7 @@ class World:
         return Core(SUBJECTS, strategy_named("weighted"), self.timing, seed=1)
 
     def turn(self) -> None:
+        """Let the core decide until it has no more to say."""
         while True:
             instructions = self.core.decide(self.now_ms)
             self._carry_out(instructions)
@@ -162,6 +159,7 @@ class World:
     # Clients
 
     def submit(self, *lines: dict[str, Any] | bytes, client: str = "me") -> int:
+        """A client writes these lines in one message; returns its sequence."""
         raw = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
         sequence = self._append("tasks", SUBJECTS.submit(client), raw)
         self.core.fold_tasks(self.logs["tasks"][-1])
@@ -169,6 +167,7 @@ class World:
         return sequence
 
     def cancel(self, task_id: str, client: str = "me") -> None:
+        """A client withdraws a task."""
         self._append("tasks", SUBJECTS.cancel(client), [json.dumps({"id": task_id}).encode()])
         self.core.fold_tasks(self.logs["tasks"][-1])
         self.turn()
@@ -187,15 +186,18 @@ class World:
         self.beat(node)
 
     def kill(self, node: str) -> None:
+        """The node falls silent."""
         self.alive.discard(node)
 
     def leave(self, node: str) -> None:
+        """The node says goodbye and hands back what it holds."""
         if node in self.alive:
             self.alive.discard(node)
             goodbye = Goodbye(node=node, handed_back=tuple(self.held[node]))
             self.core.goodbye(goodbye, self.now_ms)
 
     def beat(self, node: str) -> None:
+        """The node sends a heartbeat."""
         telemetry = Telemetry(
             node=node,
             at_ms=self.now_ms,
@@ -262,6 +264,7 @@ class World:
     # Time
 
     def advance(self, ms: int) -> None:
+        """Time passes; who lives, beats."""
         end = self.now_ms + ms
         while self.now_ms < end:
             self.now_ms = min(end, self.now_ms + 500)
@@ -291,10 +294,12 @@ class World:
     # What was decided
 
     def decisions[T](self, kind: type[T]) -> list[T]:
+        """Those of one kind (or union of kinds), in order."""
         lines = [line for entry in self.logs["assignments"] for line in split_lines(entry.body)]
         return [each for each in (decode(line, _DECISION) for line in lines) if isinstance(each, kind)]
 
     def verdicts(self) -> list[Verdict]:
+        """What was accepted, in order."""
         lines = [line for entry in self.logs["verdicts"] for line in split_lines(entry.body)]
         return [decode(line, decoder(Verdict)) for line in lines if b'"kind":"verdict"' in line]
 
@@ -340,7 +345,8 @@ def snapshot(core: Core) -> dict[str, Any]:
                 task.cancelled and not task.closing,
                 task.needs_more and task.need,
                 task.excluded,
-                sorted((h.attempt, h.node, h.state, h.decision) for h in task.holders),
+                # Nobody acts on a task that is given up: how its attempts ended is all one.
+                not task.closing and sorted((h.attempt, h.node, h.state, h.decision) for h in task.holders),
                 sorted(rival.source for rival in task.rivals or ()),
             )
             for name, task in ledger.open.items()
