@@ -5,7 +5,7 @@ The one place that knows psutil.
 
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 __all__ = ["Vitals", "available_bytes", "processor_seconds", "read_vitals"]
 

@@ -23,6 +23,7 @@ class ProcessPlan:
 class ClusterPlan:
     """A cluster under `data`: one server, and as many services and nodes as wanted.
 
+    `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
     e.g. a fault switch for the demo's liar.
     """
@@ -35,6 +36,7 @@ class ClusterPlan:
     port: int = 0
     strategy: str = "weighted"
     slots: int | None = None
+    memory_mb: int | None = None
     extra_nodes: tuple[str, ...] = ()
     node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -54,7 +56,8 @@ class ClusterPlan:
     def node(self, name: str, nats: str) -> ProcessPlan:
         """One node of the cluster."""
         slots = () if self.slots is None else ("--slots", str(self.slots))
-        return self._process(name, "node", nats, *slots, *self.node_options.get(name, ()))
+        memory = () if self.memory_mb is None else ("--memory-mb", str(self.memory_mb))
+        return self._process(name, "node", nats, *slots, *memory, *self.node_options.get(name, ()))
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"

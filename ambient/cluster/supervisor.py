@@ -13,7 +13,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
+
+import psutil
 
 from ambient.cluster.plan import ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
@@ -30,6 +33,7 @@ __all__ = ["ClusterFailed", "Running", "Supervisor"]
 _DRAIN_S = 10.0
 _STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier"), 5.0), (("server",), 10.0))
 _PR_SET_PDEATHSIG = 1
+_OFFERED = 0.8
 
 
 class ClusterFailed(AmbientError):
@@ -59,7 +63,7 @@ class Supervisor:
     """The processes of one `ClusterPlan`. Use as an async context manager, or `start` and `stop`."""
 
     def __init__(self, plan: ClusterPlan, *, on_event: Callable[[str, str], None] | None = None) -> None:
-        self.plan = plan
+        self.plan = replace(plan, memory_mb=plan.memory_mb or _share_mb(len(plan.node_names())))
         self.server = NatsServer(plan.data / "nats", port=plan.port)
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
@@ -240,6 +244,11 @@ async def _end(running: Running, wait_s: float) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _share_mb(nodes: int) -> int:
+    """What each of `nodes` on this machine may offer to guests: an equal part of most of what is free."""
+    return max(64, int(psutil.virtual_memory().available * _OFFERED / max(nodes, 1)) // 2**20)
 
 
 def _die_with_parent() -> None:

@@ -9,7 +9,7 @@ from bus.connection import Bus
 from bus.errors import BusError, Fenced, LogFull, StreamMissing
 from bus.reader import Entry, LogReader
 from bus.server import NatsServer
-from bus.streams import StreamLimits, ensure_streams, last_sequence
+from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, last_sequence
 from bus.writer import FencedWriter, OpenWriter
 
 
@@ -92,7 +92,7 @@ async def test_reader_and_writer_survive_a_killed_server(tmp_path: Path) -> None
 async def test_a_full_log_refuses_with_a_reason_and_keeps_what_it_has(server: NatsServer) -> None:
     """At its limit a log stores nothing more, says so, and everything stored before is still there."""
     async with await Bus.connect(server.url, cluster="full") as bus:
-        await ensure_streams(bus, StreamLimits(max_bytes={"tasks": 20_000}))
+        await ensure_streams(bus, StreamLimits(max_bytes=dict.fromkeys(DEFAULT_MAX_BYTES, 20_000)))
         stored: list[int] = []
         refused: list[BusError] = []
         writer: OpenWriter[int] = OpenWriter(
