@@ -36,7 +36,7 @@ class Courier:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._queue: deque[tuple[str, bytes]] = deque()
-        self._again: deque[tuple[str, int]] = deque(maxlen=_MAX_QUEUED)
+        self._again: dict[int, set[str]] = {}
         self._wake = asyncio.Event()
         self.dropped = 0
 
@@ -55,7 +55,10 @@ class Courier:
 
     def repeat(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Publish these verdicts, (task, sequence in VERDICTS), again: their clients submitted the tasks again."""
-        self._again.extend(verdicts)
+        for task, sequence in verdicts:
+            # By sequence: a batch that is submitted again is read again once, not once for each of its tasks.
+            if sequence in self._again or len(self._again) < _MAX_QUEUED:
+                self._again.setdefault(sequence, set()).add(task)
         if self._again:
             self._wake.set()
 
@@ -65,7 +68,8 @@ class Courier:
             self._wake.clear()
             await self.flush()
             if self._again:
-                await self._repeat(*self._again.popleft())
+                sequence = next(iter(self._again))
+                await self._repeat(sequence, self._again.pop(sequence))
             else:
                 await self._wake.wait()
 
@@ -81,22 +85,24 @@ class Courier:
             self.dropped += 1
             _log.debug("not delivered", subject=subject, reason=str(error))
 
-    async def _repeat(self, task: str, sequence: int) -> None:
+    async def _repeat(self, sequence: int, tasks: set[str]) -> None:
         try:
             stored = await self._bus.js.get_msg(
                 self._bus.subjects.stream("verdicts"), seq=sequence, direct=True
             )
             lines = split_lines(stored.data or b"")
         except (TimeoutError, nats.errors.Error, Malformed) as error:
-            _log.debug("verdict not repeated", task=task, reason=reason(error))
+            _log.debug("verdicts not repeated", sequence=sequence, reason=reason(error))
             return
         for line in lines:
-            if _names(line, task):
+            task = _judged(line)
+            if task in tasks:
                 await self._publish(self._bus.subjects.done(task), line)
 
 
-def _names(line: bytes, task: str) -> bool:
+def _judged(line: bytes) -> str:
+    """The task of a verdict, empty for any other line."""
     try:
-        return _NAMED.decode(line).task == task
+        return _NAMED.decode(line).task
     except msgspec.DecodeError:
-        return False
+        return ""

@@ -232,6 +232,7 @@ class Fold:
         task = self.ledger.apply_verdict(verdict.task, sequence, verdict.status, verdict.spec, verdict.source)
         if task is not None:
             self.verdict_came(task)
+            task.holders = []  # holders know their task: without this cycle both go as soon as nobody needs them
 
     def _fold_inconclusive(self, line: Inconclusive) -> None:
         for node in line.faulted:
