@@ -11,7 +11,7 @@ from coordinator.explain import why
 from coordinator.settings import Timing
 from coordinator.tasks import RUNNING
 from tests.coordinator.scripted import task
-from tests.coordinator.world import SUBJECTS, World
+from tests.coordinator.world import SUBJECTS, World, snapshot
 
 QUORUM = {"kind": "quorum", "agree": 2, "of": 3}
 
@@ -367,3 +367,33 @@ def test_why_tells_what_a_retry_waits_for() -> None:
     assert "ms from now" in reply.detail
     assert "deadline" in reply.detail
     assert {each.node: each.chosen for each in reply.nodes}
+
+
+def test_a_verdict_names_the_submission_that_owned_the_name() -> None:
+    """Two submissions under one name, the first refused: whoever reads TASKS and VERDICTS before ASSIGNMENTS tells them apart."""
+    world = World(1)
+    world.submit(task("t", work={"args": [1]}), task("t"))
+    world.flush()
+    world.answer("n0")
+    world.verify()
+
+    assert snapshot(world.folded("tvar")) == snapshot(world.folded("vatr"))
+
+
+def test_a_second_submission_brings_the_verdict_again() -> None:
+    """The leader is told to publish the verdict at its sequence; after a restart only for what was asked lately."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.answer("n0")
+    world.verify()
+    world._append("tasks", SUBJECTS.submit("me"), [world.logs["tasks"][0].body])
+    world.core.fold_tasks(world.logs["tasks"][-1])
+    live = world.core.decide(world.now_ms).again
+    soon, late = world.folded("vatr"), world.folded("vatr")
+    soon.lead("soon", world.now_ms + 1_000)
+    late.lead("late", world.now_ms + 100_000)
+
+    assert live == [("me.t", 1)]
+    assert soon.decide(world.now_ms + 1_000).again == live
+    assert late.decide(world.now_ms + 100_000).again == []
