@@ -1,7 +1,7 @@
 """The two writers of logs: the fenced one, which is alone, and the open one, which is one of many.
 
-`FencedWriter` is for the logs with one writer: each message names the sequence it expects to follow, so the server
-refuses it if anybody else wrote. What it tells nobody is whether it *should* lead; see `bus.lease`.
+`FencedWriter` is for the logs with one writer: each message names the sequence it expects to follow and, as long as that is
+in doubt, the very message, so the server refuses it if anybody else wrote. What it tells nobody is whether it *should* lead; see `bus.lease`.
 `OpenWriter` is for the logs with many writers: each message has an id, so that a retry after a lost answer is stored once.
 How both gather lines and report them durable: see `bus.commit`.
 """
@@ -34,6 +34,11 @@ class FencedWriter[T](Writer[T]):
     Ends with `Fenced` when another writer's message is where its own should be. A lost answer is resolved by
     reading the log: either this writer's message is there, or it is sent again. Each message carries a random mark of its
     writer, because twins that decide alike write the same bytes, and only one of them has written.
+
+    A sequence alone does not fence what is pipelined: where a successor wrote one message, a stale writer's first is refused, but
+    its second expects the very sequence that the log then has. So whatever is sent while the message before it is undecided also
+    names that message as the one to follow. What follows a message that is known to be stored needs no more than its
+    sequence, and a server that forgot the last message's id (it does so when it restarts) keeps nobody from writing.
     """
 
     def __init__(
@@ -56,7 +61,14 @@ class FencedWriter[T](Writer[T]):
         return batch
 
     def _headers(self, batch: Batch[T]) -> dict[str, str]:
-        return {"Nats-Expected-Last-Sequence": str(batch.expected - 1), _WRITER_HEADER: self._mark}
+        headers = {
+            "Nats-Expected-Last-Sequence": str(batch.expected - 1),
+            "Nats-Msg-Id": f"{self._mark}-{batch.expected}",
+            _WRITER_HEADER: self._mark,
+        }
+        if batch is not self._in_flight[0]:
+            headers["Nats-Expected-Last-Msg-Id"] = f"{self._mark}-{batch.expected - 1}"
+        return headers
 
     async def _recover(self, error: BaseException) -> None:
         if isinstance(error, StreamRefusal) and error.code in FULL:
