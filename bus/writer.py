@@ -13,18 +13,19 @@ from collections.abc import Callable
 import nats.errors
 import nats.js.errors
 import structlog
+from nats.js.api import RawStreamMsg
 
 from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
 from bus.commit import RETRY_S, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
+from bus.fence import Fence
 from bus.wire import join_lines
 
 __all__ = ["FencedWriter", "OpenWriter", "Writer"]
 
 _log = structlog.get_logger("bus.writer")
 
-_WRITER_HEADER = "Avcp-Writer"
 _ADVICE = "set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
 
 
@@ -32,13 +33,7 @@ class FencedWriter[T](Writer[T]):
     """The one writer of a log, beginning after sequence `last`.
 
     Ends with `Fenced` when another writer's message is where its own should be. A lost answer is resolved by
-    reading the log: either this writer's message is there, or it is sent again. Each message carries a random mark of its
-    writer, because twins that decide alike write the same bytes, and only one of them has written.
-
-    A sequence alone does not fence what is pipelined: where a successor wrote one message, a stale writer's first is refused, but
-    its second expects the very sequence that the log then has. So whatever is sent while the message before it is undecided also
-    names that message as the one to follow. What follows a message that is known to be stored needs no more than its
-    sequence, and a server that forgot the last message's id (it does so when it restarts) keeps nobody from writing.
+    reading the log: either this writer's message is there, or it is sent again. The rules are `bus.fence`'s.
     """
 
     def __init__(
@@ -52,23 +47,14 @@ class FencedWriter[T](Writer[T]):
         seal: Seal = join_lines,
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
-        self._next = last + 1
-        self._mark = secrets.token_hex(8)
+        self._fence = Fence(secrets.token_hex(8), last)
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
-        batch.expected = self._next
-        self._next += 1
+        batch.expected = self._fence.number()
         return batch
 
     def _headers(self, batch: Batch[T]) -> dict[str, str]:
-        headers = {
-            "Nats-Expected-Last-Sequence": str(batch.expected - 1),
-            "Nats-Msg-Id": f"{self._mark}-{batch.expected}",
-            _WRITER_HEADER: self._mark,
-        }
-        if batch is not self._in_flight[0]:
-            headers["Nats-Expected-Last-Msg-Id"] = f"{self._mark}-{batch.expected - 1}"
-        return headers
+        return self._fence.headers(batch.expected, decided=batch is self._in_flight[0])
 
     async def _recover(self, error: BaseException) -> None:
         if isinstance(error, StreamRefusal) and error.code in FULL:
@@ -78,14 +64,14 @@ class FencedWriter[T](Writer[T]):
         stored = await self._stored(batch.expected)
         if stored is None:
             await self._resend()
-        elif stored == (self._mark, batch.body):
+        elif self._fence.wrote(stored.headers, stored.data or b"", batch.body):
             self._in_flight.popleft()
             self._on_durable(batch.expected, batch.tokens)
         else:
             raise Fenced(self._stream, batch.expected)
 
-    async def _stored(self, sequence: int) -> tuple[str, bytes] | None:
-        """Writer's mark and bytes at `sequence`, or None where the log does not reach that far; waits for a server to ask."""
+    async def _stored(self, sequence: int) -> RawStreamMsg | None:
+        """The message at `sequence`, or None where the log does not reach that far; waits for a server to ask."""
         while True:
             try:
                 last = await self._last()
@@ -95,8 +81,7 @@ class FencedWriter[T](Writer[T]):
                     raise Fenced(self._stream, sequence)  # the log was cut behind our back
                 if last < sequence:
                     return None
-                message = await self._bus.js.get_msg(self._stream, seq=sequence)
-                return (message.headers or {}).get(_WRITER_HEADER, ""), message.data or b""
+                return await self._bus.js.get_msg(self._stream, seq=sequence)
             except nats.js.errors.NotFoundError:
                 raise Fenced(self._stream, sequence) from None  # removed, so it was never ours to rely on
             except (TimeoutError, nats.errors.Error) as error:
