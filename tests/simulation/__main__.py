@@ -1,0 +1,98 @@
+"""`python -m tests.simulation`: play seeds, or look at one history. Exits 1 if a promise was broken.
+
+python -m tests.simulation --seeds 1000            seeds 0 … 999, on all cores
+python -m tests.simulation --seeds 5000-6000       these
+python -m tests.simulation --seconds 600           as many as there is time for
+python -m tests.simulation --seed 17 --trace       one history, line by line
+python -m tests.simulation --seed 17 --shrink      the shortest history that breaks the same promise
+"""
+
+import argparse
+import sys
+import time
+
+from tests.simulation.campaign import Tally, be_quiet, campaign, parts_of
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.scenario import Scenario, draw
+from tests.simulation.shrinking import shrink
+from tests.simulation.world import History, Parts, play
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Do what the command line says."""
+    be_quiet()
+    asked = _arguments()
+    parts = parts_of(asked.mutation)
+    if asked.seed is None:
+        return _campaign(asked)
+    scenario = draw(asked.seed)
+    if asked.shrink:
+        scenario = shrink(scenario, parts)
+    history = play(scenario, parts, tracing=asked.trace or asked.shrink)
+    _show(history)
+    return _end(history, parts)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--seeds", default="1000", help="how many, or a range like 5000-6000")
+    parser.add_argument("--seconds", type=float, default=0.0, help="begin no more histories after so long")
+    parser.add_argument("--jobs", type=int, default=0, help="processes (default: one a core)")
+    parser.add_argument("--seed", type=int, help="play this one alone")
+    parser.add_argument("--trace", action="store_true", help="print what happens in it")
+    parser.add_argument("--shrink", action="store_true", help="make a failing history short first")
+    parser.add_argument("--mutation", default="", choices=["", *MUTATIONS], help="break this rule on purpose")
+    return parser.parse_args()
+
+
+def _campaign(asked: argparse.Namespace) -> int:
+    first, _, last = asked.seeds.rpartition("-")
+    begun = time.monotonic()
+    until_s = begun + asked.seconds if asked.seconds else float("inf")
+    stop = 10**9 if asked.seconds and asked.seeds == "1000" else int(last)
+    total = Tally()
+    for start in range(int(first or 0), stop, 2_000):
+        seeds = range(start, min(stop, start + 2_000))
+        for tally in campaign(seeds, mutation=asked.mutation, jobs=asked.jobs, until_s=until_s):
+            total.add(tally)
+            for seed, promise in tally.broken:
+                print(f"seed {seed}: {promise}", flush=True)  # noqa: T201 -- its output
+        if time.monotonic() >= until_s:
+            break
+    print(f"{total}; {time.monotonic() - begun:.1f} s")  # noqa: T201 -- its output
+    if total.broken:
+        print(f"look at one: python -m tests.simulation --seed {total.broken[0][0]} --shrink")  # noqa: T201 -- its output
+    return 1 if total.broken else 0
+
+
+def _show(history: History) -> None:
+    for line in (*_told(history.scenario), *history.trace):
+        print(line)  # noqa: T201 -- its output
+
+
+def _told(scenario: Scenario) -> list[str]:
+    lines = [
+        f"seed {scenario.seed}: {scenario.network}, {scenario.strategy}, calm from {scenario.calm_ms:.0f} ms"
+    ]
+    lines += [f"  {node}" for node in scenario.nodes]
+    lines += [f"  {fault}" for fault in scenario.faults]
+    return lines
+
+
+def _end(history: History, parts: Parts) -> int:
+    again = play(history.scenario, parts)
+    same = "the same when played again" if again.print == history.print else "ANOTHER ONE WHEN PLAYED AGAIN"
+    print(f"{history.events} events, {history.simulated_ms:.0f} ms, {history.print[:16]}, {same}")  # noqa: T201 -- its output
+    if history.violation is None:
+        print("every promise was kept")  # noqa: T201 -- its output
+        return 0
+    print(f"BROKEN: {history.violation}")  # noqa: T201 -- its output
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

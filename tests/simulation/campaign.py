@@ -1,0 +1,99 @@
+"""Many histories, in as many processes as there are cores, each in small portions so that a slow one holds nobody up."""
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import structlog
+
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.scenario import draw
+from tests.simulation.world import Parts, play
+
+__all__ = ["Tally", "be_quiet", "campaign", "parts_of"]
+
+_PORTION = 25
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of some seeds; `broken` are (seed, promise). `cpu_s` is processor time, summed over all processes."""
+
+    histories: int = 0
+    events: int = 0
+    simulated_ms: float = 0.0
+    cpu_s: float = 0.0
+    broken: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Count another tally in."""
+        self.histories += other.histories
+        self.events += other.events
+        self.simulated_ms += other.simulated_ms
+        self.cpu_s += other.cpu_s
+        self.broken += other.broken
+
+    def __str__(self) -> str:
+        """For a terminal."""
+        each = self.events // max(1, self.histories)
+        rate = self.histories / self.cpu_s if self.cpu_s else 0.0
+        hours = self.simulated_ms / 3_600_000
+        return (
+            f"{self.histories} histories, {self.events} events ({each} each), {hours:.1f} h of simulated time; "
+            f"{rate:.0f} histories/s of one core; {len(self.broken)} broken"
+        )
+
+
+def be_quiet() -> None:
+    """The cores' log lines would cost more than the cores."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def parts_of(mutation: str) -> Parts:
+    """The parts of a mutation by its name; the real ones for the empty name."""
+    return MUTATIONS[mutation] if mutation else Parts()
+
+
+def campaign(
+    seeds: Iterable[int], *, mutation: str = "", jobs: int = 0, until_s: float = float("inf")
+) -> Iterator[Tally]:
+    """Play these seeds, with as many processes as there are cores by default; yields a tally now and then.
+
+    After `until_s` (of `time.monotonic`) no more are begun.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    numbers = list(seeds)
+    portions = [numbers[at : at + _PORTION] for at in range(0, len(numbers), _PORTION)]
+    if jobs == 1:
+        yield from (_portion(portion, mutation, until_s) for portion in portions)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=be_quiet) as pool:
+        count = len(portions)
+        yield from pool.map(_portion, portions, [mutation] * count, [until_s] * count)
+
+
+def _portion(seeds: list[int], mutation: str, until_s: float) -> Tally:
+    tally, parts, begun = Tally(), parts_of(mutation), time.process_time()
+    gc.disable()  # a world is one web of cycles: looked at once at its end, not a hundred times before
+    try:
+        for seed in seeds:
+            if time.monotonic() >= until_s:
+                break
+            history = play(draw(seed), parts)
+            tally.histories += 1
+            tally.events += history.events
+            tally.simulated_ms += history.simulated_ms
+            if history.violation is not None:
+                tally.broken.append((seed, str(history.violation)))
+            if tally.histories % 8 == 0:
+                gc.collect()
+    finally:
+        gc.enable()
+        gc.collect()
+    tally.cpu_s = time.process_time() - begun
+    return tally

@@ -1,0 +1,228 @@
+"""A coordinator process: the real core, telemetry gate and explanations, in a shell like `coordinator.term` and `coordinator.desk`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bus.errors import BadSignature, Malformed
+from bus.messages import Hello, HelloReply, Telemetry, Verdict, WhyRequest
+from bus.reader import Entry
+from bus.signing import HELLO, VERDICTS, open_signed
+from bus.wire import decode, decoder
+from coordinator import explain
+from coordinator.admission import Question
+from coordinator.core import Core
+from coordinator.instructions import Instructions, Token
+from coordinator.strategies import strategy_named
+from coordinator.telemetry import TelemetryGate
+from tests.simulation import guest
+from tests.simulation.identity import check
+from tests.simulation.leading import Leaders, Order, TermShell
+from tests.simulation.process import Reader
+from tests.simulation.writers import FencedFlight
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["Coordinator", "CoordinatorTerm"]
+
+_HELLO = decoder(Hello)
+_VERDICT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Verdict)
+_HINTS_BEFORE = 8
+
+
+class CoordinatorTerm(TermShell):
+    """One term: follow, take over, lead."""
+
+    role = "coordinator"
+    flight: type[FencedFlight] = FencedFlight
+
+    def __init__(self, process: "Coordinator") -> None:
+        super().__init__(process)
+        world = self.world
+        logs = world.server.logs
+        self.core = process.make_core()
+        self._gate = TelemetryGate(self.core.registry.key, check)
+        self._tasks = Reader(process, logs["tasks"], self._on_tasks)
+        self._assignments = Reader(process, logs["assignments"], self._on_assignments)
+        self._verdicts = Reader(process, logs["verdicts"], self._on_verdicts)
+        self._writer: FencedFlight | None = None
+        self._turn_is_due = False
+        self._greeting: dict[str, list[Callable[[Any], None]]] = {}
+
+    # The order of things
+
+    def serve(self) -> Order:
+        """As `coordinator.term.Term.serve`."""
+        world, server = self.world, self.world.server
+        server.subscribe("telemetry", self.process, self._on_telemetry)
+        self._tick()
+        for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+            reader.start()
+            yield self.reached(reader, (yield self.last(log)))
+        first = max(1, self.core.judged_to - _HINTS_BEFORE)
+        Reader(self.process, server.logs["results"], self._on_results, first).start()
+        self._tasks.start()
+        yield self.reached(self._tasks, (yield self.last("tasks")))
+        yield self.lease()
+        yield self.reached(self._verdicts, (yield self.last("verdicts")))
+        yield self.reached(self._assignments, (yield self.last("assignments")))
+        self._assignments.stop()
+        self._writer = self.flight(
+            self.process,
+            server.logs["assignments"],
+            world.subjects.assignments,
+            last=self._assignments.position,
+            on_durable=self._on_durable,
+            on_fenced=lambda: self.end("another coordinator leads"),
+        )
+        self.core.lead(self.process.name, world.wall_ms())
+        self.leading = True
+        world.say(self.process.name, f"leads from {self._assignments.position} on, epoch {self.core.epoch}")
+        self._wake()
+        server.open_desk("coordinator", self.process, self._answer)
+
+    def close(self) -> None:
+        """As `coordinator.term.Term.close`."""
+        self.core.leading = False
+        server = self.world.server
+        server.unsubscribe("telemetry", self._on_telemetry)
+        server.close_desk("coordinator", self._answer)
+        if self._writer is not None:
+            self._writer.stop()
+
+    def reconnected(self) -> None:
+        """Answers to writes were lost."""
+        if self._writer is not None:
+            self._writer.doubt()
+
+    # What comes in
+
+    def _on_tasks(self, entry: Entry) -> None:
+        self.core.fold_tasks(entry)
+        self._wake()
+
+    def _on_assignments(self, entry: Entry) -> None:
+        self.core.fold_assignments(entry, self.world.wall_ms())
+
+    def _on_results(self, entry: Entry) -> None:
+        self.core.fold_results(entry)
+        self._wake()
+
+    def _on_verdicts(self, entry: Entry) -> None:
+        self.core.fold_verdicts(entry)
+        self._wake()
+
+    def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
+        self.core.durable(sequence, tokens, self.world.wall_ms())
+        self._carry_out(self.core.take_instructions())
+
+    def _on_telemetry(self, subject: str, body: bytes) -> None:
+        if self.over:
+            return
+        node, now_ms = subject.rpartition(".")[2], self.world.wall_ms()
+        try:
+            said = self._gate.open(node, body, now_ms)
+        except (BadSignature, Malformed):
+            return
+        if said is None:
+            self.core.stranger(node)
+        elif isinstance(said, Telemetry):
+            self.core.hear(said, now_ms)
+        else:
+            self.core.goodbye(said, now_ms)
+        self._wake()
+
+    def _tick(self) -> None:
+        if not self.over:
+            self.core.tick(self.world.wall_ms())
+            self._wake()
+            self.process.after(self.world.timing.tick_ms, self._tick)
+
+    # Turns
+
+    def _wake(self) -> None:
+        if self.core.leading and not self._turn_is_due:
+            self._turn_is_due = True
+            self.process.after(0.0, self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self.core.leading and not self.over:
+            self._carry_out(self.core.decide(self.world.wall_ms()))
+
+    def _carry_out(self, instructions: Instructions) -> None:
+        if self.over or self._writer is None:
+            return
+        for line, token in instructions.lines:
+            self._writer.append(line, token)
+        for question in instructions.ask:
+            self.process.after(self.process.delay() * 3, self._look_up, question)
+        for subject, body in instructions.publish:
+            self.process.tell(subject, body)
+        for name, sequence in instructions.again:
+            self._repeat(name, sequence)
+        for node in instructions.enrolled:
+            for reply in self._greeting.pop(node, ()):
+                reply(HelloReply(ok=True))
+        if instructions.more:
+            self._wake()
+
+    def _look_up(self, question: Question) -> None:
+        if self.over:
+            return
+        if question.digest == guest.DIGEST:
+            self.core.blob_found(question, guest.REPORT)
+        else:
+            self.core.blob_missing(question, "no such blob")
+        self._wake()
+
+    def _repeat(self, name: str, sequence: int) -> None:
+        log = self.world.server.logs["verdicts"]
+
+        def told(body: bytes) -> None:
+            for line in open_signed(body, VERDICTS)[1]:
+                if b'"kind":"verdict"' in line and _VERDICT.decode(line).task == name:
+                    self.process.tell(self.world.subjects.done(name), line)
+
+        server = self.world.server
+        self.process.send(server.ask, self.process.asker(told), lambda: log.entries[sequence - 1].body)
+
+    # Questions
+
+    def _answer(self, endpoint: str, asked: Any, reply: Callable[[Any], None]) -> None:
+        if self.over:
+            return
+        if endpoint == "why":
+            assert isinstance(asked, WhyRequest)
+            reply(explain.why(self.core, asked.task, self.world.wall_ms()))
+            return
+        key, members = open_signed(asked, HELLO)
+        hello = decode(members[-1], _HELLO)
+        answer = self.core.hello(hello, key, self.world.wall_ms())
+        if answer is None or answer.ok:
+            self._gate.forget(hello.node)
+            self._wake()
+        if answer is not None:
+            reply(answer)
+        else:
+            self._greeting.setdefault(hello.node, []).append(reply)
+
+
+class Coordinator(Leaders):
+    """The process."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.seed = world.scenario.seed % 1000 + int(name[1:])
+
+    def make_core(self) -> Core:
+        """The core of a term."""
+        parts, world = self.world.parts, self.world
+        strategy = strategy_named(world.scenario.strategy)
+        return parts.coordinator_core(world.subjects, strategy, world.timing, seed=self.seed)
+
+    def make_term(self) -> TermShell:
+        """A term that knows nothing yet."""
+        return self.world.parts.coordinator_term(self)

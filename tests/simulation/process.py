@@ -1,0 +1,236 @@
+"""A simulated process: it takes steps when the world says so, and may be killed, paused or cut off between any two of them.
+
+Guarantees that nothing reaches a process that is dead, paused or cut off, and that nothing of a killed one's memory is used again:
+every event is bound to a life. What a process keeps over its death, its subclass says by not resetting it in `boot`.
+"""
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from bus.reader import Entry
+    from tests.simulation.server import Log
+    from tests.simulation.world import World
+
+__all__ = ["Asker", "Killed", "Process", "Reader"]
+
+_AT_ONCE = 4
+
+
+class Killed(Exception):
+    """The process dies here, in the middle of what it does."""
+
+
+class Asker(NamedTuple):
+    """Who waits for an answer, in which of its lives, and what it does with it."""
+
+    process: "Process"
+    life: int
+    then: Callable[..., None]
+
+    def hear(self, said: Any) -> None:
+        """The answer is on its way."""
+        self.process.reach(self.life, self.then, said)
+
+
+class Process:
+    """One process on one connection. `fuse` counts the outward steps that it may still take before it is killed."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.rng = random.Random(f"{world.scenario.seed}/{name}")  # noqa: S311 -- a simulation
+        self.alive = False
+        self.life = 0
+        self.fuse: int | None = None
+        self.down_ms = 0.0
+        self.readers: list[Reader] = []
+        self._held: list[tuple[Callable[..., Any], tuple[Any, ...]]] | None = None
+        self._cut = ""
+        self._unsent: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._last_sent = 0.0
+
+    # What a subclass does
+
+    def boot(self) -> None:
+        """Begin from what is durable."""
+
+    def reconnected(self) -> None:
+        """The connection is back; answers that were under way are lost."""
+
+    # Time and messages
+
+    def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> None:
+        """Do this later, in this life."""
+        self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
+
+    def send(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""
+        self.burn()
+        if self._cut:
+            if self._cut == "hold":
+                self._unsent.append((call, arguments))
+            return
+        self._last_sent = max(self._last_sent, self.world.now + self.delay())
+        self.world.at(self._last_sent, call, arguments)
+
+    def reach(self, life: int, call: Callable[..., Any], *arguments: Any, delay: float | None = None) -> None:
+        """Let this happen at the process, once it travelled there from the server."""
+        delay = self.delay() if delay is None else delay
+        self.world.at(self.world.now + delay, self._arrive, (life, call, arguments))
+
+    def asker(self, then: Callable[..., None]) -> Asker:
+        """Whoever waits here and now; an answer to an earlier life is lost."""
+        return Asker(self, self.life, then)
+
+    def delay(self) -> float:
+        """How long a message travels: mostly a little, now and then much longer."""
+        pick = self.rng.random()
+        slow = 20.0 if pick > 0.98 and self.world.faulty else 1.0
+        return self.world.network.delay_ms * (0.3 + pick) * slow
+
+    def burn(self) -> None:
+        """One outward step: where the fuse ends, the process is killed before it."""
+        if self.fuse is not None:
+            if self.fuse <= 0:
+                raise Killed
+            self.fuse -= 1
+
+    def _arrive(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        if not self._cut:
+            self._take(life, call, arguments)
+
+    def _take(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        if life != self.life or not self.alive:
+            return
+        if self._held is not None:
+            self._held.append((call, arguments))
+            return
+        try:
+            call(*arguments)
+        except Killed:
+            self.kill(self.down_ms)
+
+    # What happens to it
+
+    def start(self) -> None:
+        """Run, if it does not."""
+        if self.alive:
+            return
+        self.alive = True
+        self.life += 1
+        self.world.say(self.name, "starts")
+        try:
+            self.boot()
+        except Killed:
+            self.kill(self.down_ms)
+
+    def kill(self, down_ms: float) -> None:
+        """Lose everything but what is durable; start again after a while."""
+        if not self.alive:
+            return
+        self.world.say(self.name, "is killed")
+        self.alive = False
+        self.life += 1
+        self.fuse = None
+        self._held = None
+        self._unsent.clear()
+        for reader in self.readers:
+            reader.stop()
+        self.readers.clear()
+        self.world.at(self.world.now + down_ms, self.start, ())
+
+    def pause(self) -> None:
+        """Stop in the middle of everything, as a process does whose machine swaps or sleeps."""
+        if self.alive and self._held is None:
+            self.world.say(self.name, "is paused")
+            self._held = []
+
+    def resume(self) -> None:
+        """Go on, with all that came meanwhile at once, timers and messages in any order."""
+        held, self._held = self._held, None
+        if held:
+            self.world.say(self.name, "wakes")
+            for call, arguments in held:
+                self.after(self.rng.random(), call, *arguments)
+
+    def cut(self, kind: str) -> None:
+        """Cut off: what it sends is lost (`lose`) or kept until the connection is back (`hold`)."""
+        if not self._cut:
+            self.world.say(self.name, f"is cut off ({kind})")
+            self._cut = kind
+
+    def join(self) -> None:
+        """The connection is back."""
+        if not self._cut:
+            return
+        self._cut = ""
+        unsent, self._unsent = self._unsent, []
+        self.world.say(self.name, f"is connected again, {len(unsent)} messages late")
+        for call, arguments in unsent:
+            self._last_sent = max(self._last_sent, self.world.now + self.delay())
+            self.world.at(self._last_sent, call, arguments)
+        if self.alive:
+            for reader in self.readers:
+                reader.attach()
+            self._take(self.life, self.reconnected, ())
+
+
+class Reader:
+    """A follower of a log, like `bus.reader.LogReader`: every entry once, in order, from a sequence on."""
+
+    def __init__(
+        self, process: Process, log: "Log", deliver: Callable[["Entry"], None], start: int = 1
+    ) -> None:
+        self.position = start - 1
+        self._process = process
+        self._log = log
+        self._deliver = deliver
+        self._due = False
+        self._stopped = False
+        self._waiting: list[tuple[int, Callable[[], None]]] = []
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._process.readers.append(self)
+        self._log.followers.append(self)
+        self.attach()
+
+    def stop(self) -> None:
+        """Read no more."""
+        if not self._stopped:
+            self._stopped = True
+            if self in self._log.followers:
+                self._log.followers.remove(self)
+
+    def attach(self) -> None:
+        """A new connection: what was under way is lost and asked for again."""
+        self._due = False
+        self.poke()
+
+    def poke(self) -> None:
+        """There may be something to read."""
+        if not self._due and not self._stopped and self.position < len(self._log.entries):
+            self._due = True
+            self._process.reach(self._process.life, self._pump)
+
+    def reached(self, sequence: int, then: Callable[[], None]) -> None:
+        """Call `then` once the entry of that sequence has been delivered."""
+        if self.position >= sequence:
+            then()
+        else:
+            self._waiting.append((sequence, then))
+
+    def _pump(self) -> None:
+        self._due = False
+        entries = self._log.entries
+        for entry in entries[self.position : self.position + _AT_ONCE]:
+            if self._stopped:
+                return
+            self.position = entry.sequence
+            self._deliver(entry)
+        waiting, self._waiting = self._waiting, []
+        for sequence, then in waiting:
+            self.reached(sequence, then)
+        self.poke()

@@ -1,0 +1,178 @@
+"""The simulated NATS server: logs with fences and a dedupe window, leases, core subjects that lose messages, request-reply.
+
+Mirrors what the real one promises and no more: a stored message stays, with its sequence; an expected sequence is
+checked; a message id is stored once within the window; everything else may be lost, come late, twice, or in another order.
+The methods are called at the moment a message arrives at the server.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bus.lease import LEASE_TTL_S
+from bus.reader import Entry
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Asker, Process, Reader
+    from tests.simulation.world import World
+
+__all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Log", "Server"]
+
+FULL = "full"
+WRONG_SEQUENCE = "wrong last sequence"
+WRONG_ID = "wrong last message id"
+_DEDUPE_MS = 120_000
+
+type Answer = Callable[..., None]
+
+
+class Log:
+    """One stream. `headers` are those of its messages, `ids` the sequence and time of each message id."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entries: list[Entry] = []
+        self.headers: list[dict[str, str]] = []
+        self.ids: dict[str, tuple[int, float]] = {}
+        self.last_id = ""
+        self.followers: list[Reader] = []
+        self.full = False
+
+
+class Server:
+    """All that processes share."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
+        self._leases: dict[str, tuple[str, int, float]] = {}
+        self._revision = 0
+        self._subscribers: dict[str, list[Asker]] = {}
+        self._desks: dict[str, list[Asker]] = {}
+
+    # Logs
+
+    def store(self, log: Log, subject: str, body: bytes, headers: dict[str, str]) -> int | str:
+        """Store a message; its sequence, or why not. The headers and their order are JetStream's."""
+        now = self._world.now
+        known = log.ids.get(headers["Nats-Msg-Id"])
+        if known is not None and now - known[1] < _DEDUPE_MS:
+            return known[0]
+        if log.full:
+            return FULL
+        if int(headers.get("Nats-Expected-Last-Sequence", len(log.entries))) != len(log.entries):
+            return WRONG_SEQUENCE
+        behind = headers.get("Nats-Expected-Last-Msg-Id")
+        if behind is not None and behind != log.last_id:
+            return WRONG_ID
+        entry = Entry(len(log.entries) + 1, self._world.wall_ms(), subject, body)
+        log.entries.append(entry)
+        log.headers.append(headers)
+        log.last_id = headers["Nats-Msg-Id"]
+        log.ids[log.last_id] = (entry.sequence, now)
+        self._world.stored(log, entry, headers.get("Avcp-Writer", ""))
+        for reader in list(log.followers):
+            reader.poke()
+        return entry.sequence
+
+    def publish(self, asker: "Asker", log: Log, subject: str, body: bytes, headers: dict[str, str]) -> None:
+        """Store, and send the acknowledgement or refusal back; it may be lost."""
+        answer = self.store(log, subject, body, headers)
+        if self._world.chance(self._world.network.lost_answers):
+            self._world.say("server", f"the answer to {asker.process.name} is lost: {answer}")
+            return
+        asker.hear(answer)
+
+    def ask(self, asker: "Asker", question: Callable[[], Any]) -> None:
+        """A question to the server itself (where a log ends, what it holds at a sequence); its answer may be lost."""
+        answer = question()
+        if not self._world.chance(self._world.network.lost_answers):
+            asker.hear(answer)
+
+    # Leases
+
+    def take_lease(self, role: str, holder: str) -> int:
+        """The revision of the lease that is now `holder`'s; 0 if another's has not run out."""
+        held = self._leases.get(role)
+        if held is not None and held[2] > self._world.now:
+            return 0
+        return self._lease(role, holder)
+
+    def renew_lease(self, role: str, holder: str, revision: int) -> int:
+        """The next revision; 0 if the lease was given to somebody else, or forgotten."""
+        held = self._leases.get(role)
+        if held is None or held[1] != revision or held[2] <= self._world.now:
+            return 0
+        return self._lease(role, holder)
+
+    def release_lease(self, role: str, revision: int) -> None:
+        """Give a lease up, if it is still held."""
+        held = self._leases.get(role)
+        if held is not None and held[1] == revision:
+            del self._leases[role]
+
+    def forget_lease(self, role: str) -> None:
+        """Give a lease up behind its holder's back."""
+        self._leases.pop(role, None)
+
+    def _lease(self, role: str, holder: str) -> int:
+        self._revision += 1
+        self._leases[role] = (holder, self._revision, self._world.now + LEASE_TTL_S * 1000)
+        return self._revision
+
+    # Core subjects
+
+    def subscribe(self, subject: str, process: "Process", then: Answer) -> None:
+        """Hear `subject` for this life."""
+        self._subscribers.setdefault(subject, []).append(process.asker(then))
+
+    def unsubscribe(self, subject: str, then: Answer) -> None:
+        """Hear it no more."""
+        heard = self._subscribers.get(subject, [])
+        self._subscribers[subject] = [each for each in heard if each.then != then]
+
+    def broadcast(self, heard_as: str, subject: str, body: bytes) -> None:
+        """Send a core message to whoever subscribed `heard_as`: dropped, late, twice, out of order."""
+        world = self._world
+        for process, life, then in self._subscribers.get(heard_as, ()):
+            if life != process.life:
+                continue
+            if world.chance(world.network.drop):
+                world.say("server", f"a message on {subject} to {process.name} is lost")
+                continue
+            process.reach(life, then, subject, body)
+            if world.chance(world.network.duplicate):
+                process.reach(life, then, subject, body, delay=process.delay() * 40)
+
+    # Request-reply
+
+    def open_desk(self, service: str, process: "Process", then: Answer) -> None:
+        """Answer requests to `service`."""
+        self._desks.setdefault(service, []).append(process.asker(then))
+
+    def close_desk(self, service: str, then: Answer) -> None:
+        """Answer no more."""
+        self._desks[service] = [each for each in self._desks.get(service, ()) if each.then != then]
+
+    def request(self, service: str, endpoint: str, body: Any, asker: "Asker") -> None:
+        """Give a request to one of those who answer; without any, say so (None)."""
+        world = self._world
+        desks = [each for each in self._desks.get(service, ()) if each.life == each.process.life]
+        if not desks:
+            asker.hear(None)
+        elif not world.chance(world.network.drop):
+            process, desk_life, answer = desks[int(world.rng.random() * len(desks))]
+
+            def reply(said: Any) -> None:
+                process.send(self._reply, asker, said)
+
+            process.reach(desk_life, answer, endpoint, body, reply)
+
+    def _reply(self, asker: "Asker", said: Any) -> None:
+        if not self._world.chance(self._world.network.drop):
+            asker.hear(said)
+
+    def restarted(self) -> None:
+        """The server was away: leases were in its memory, all else on its disk but the id of a log's last message."""
+        self._leases.clear()
+        for log in self.logs.values():
+            log.last_id = ""

@@ -1,0 +1,53 @@
+"""Every promise of docs/guarantees.md, over generated histories of the whole system's cores."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.campaign import Tally, be_quiet, campaign
+from tests.simulation.scenario import draw
+from tests.simulation.world import play
+
+SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
+"""A thousand take two cores some fifteen seconds. `make sim` plays as many as one likes."""
+
+
+def test_a_thousand_histories_break_no_promise() -> None:
+    """Whatever is killed, paused, cut off, lost, doubled or filled: each task ends in its one right verdict."""
+    total = Tally()
+    for tally in campaign(range(SEEDS)):
+        total.add(tally)
+
+    assert total.broken == []
+    assert total.histories == SEEDS
+    assert total.events >= 200 * SEEDS
+
+
+def test_a_seed_has_one_history() -> None:
+    """Played twice, a seed gives the same bytes in every log at the same times."""
+    be_quiet()
+    for seed in range(5):
+        first, second = play(draw(seed)), play(draw(seed), tracing=True)
+
+        assert (first.print, first.events) == (second.print, second.events)
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_a_history_does_not_hang_on_the_process_that_plays_it(hash_seed: str) -> None:
+    """Another process, with other hashes of strings, plays the same history: a failing seed fails everywhere."""
+    be_quiet()
+    code = (
+        "from tests.simulation.campaign import be_quiet\n"
+        "from tests.simulation.scenario import draw\n"
+        "from tests.simulation.world import play\n"
+        "be_quiet()\n"
+        "print(*(play(draw(seed)).print for seed in range(8)))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert told.stdout.split() == [play(draw(seed)).print for seed in range(8)]

@@ -1,0 +1,68 @@
+"""The simulator finds bugs: each rule that is broken on purpose is seen within a few seeds."""
+
+import pytest
+
+from tests.simulation.campaign import be_quiet
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.scenario import draw
+from tests.simulation.shrinking import shrink
+from tests.simulation.world import play
+
+WITHIN = 250
+"""Seeds that are enough for each of the mutations; most need fewer than ten."""
+
+SEEN_AS = {
+    "the server acknowledges before it writes": {"what is acknowledged is stored"},
+    "message ids forgotten after a restart": {"what is sent again is stored once"},
+    "a retry without a new attempt number": {"one decision for an attempt"},
+    "decisions forgotten after a restart": {"one decision for an attempt"},
+    "nodes told before it is durable": {"durable before told"},
+    "notices before it is durable": {"durable before told"},
+    "results of unassigned nodes believed": {"only assigned nodes count"},
+    "verdicts forgotten after a restart": {"one verdict for a task"},
+    "finished tasks forgotten after a restart": {"everything comes to its end"},
+}
+"""The promise that each breaks first; the others break several, and which is seen first is chance."""
+
+
+def _first_failure(mutation: str) -> int:
+    for seed in range(WITHIN):
+        if play(draw(seed), MUTATIONS[mutation]).violation is not None:
+            return seed
+    raise AssertionError(f"not seen within {WITHIN} seeds: {mutation}")
+
+
+@pytest.mark.parametrize("mutation", list(MUTATIONS))
+def test_a_broken_rule_is_seen(mutation: str) -> None:
+    """Within 250 seeds some history breaks the promise that the rule is there for."""
+    be_quiet()
+    violation = play(draw(_first_failure(mutation)), MUTATIONS[mutation]).violation
+
+    assert violation is not None
+    assert mutation not in SEEN_AS or violation.rule in SEEN_AS[mutation]
+
+
+def test_a_failing_history_is_made_short() -> None:
+    """What is left after shrinking breaks the same promise with fewer faults, tasks and nodes."""
+    be_quiet()
+    parts = MUTATIONS["a retry without a new attempt number"]
+    seed = _first_failure("a retry without a new attempt number")
+    whole = draw(seed)
+    short = shrink(whole, parts, most=250)
+    before, after = play(whole, parts).violation, play(short, parts).violation
+
+    assert before is not None
+    assert after is not None
+    assert after.rule == before.rule
+    assert len(short.submissions) < len(whole.submissions)
+    assert not short.faults or len(short.faults) < len(whole.faults)
+
+
+def test_a_trace_tells_a_history() -> None:
+    """Whoever looks at a seed reads who was killed, who led and what was written, in order of time."""
+    be_quiet()
+    trace = play(draw(3), tracing=True).trace
+
+    assert any("leads from" in line for line in trace)
+    assert any('"kind":"verdict"' in line for line in trace)
+    assert trace == sorted(trace, key=lambda line: float(line.split()[0]))
