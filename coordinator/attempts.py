@@ -53,11 +53,15 @@ class Attempts:
             self._registry.take(holder.row, holder.expected_ms)
         self._by_node.setdefault(holder.node, {})[holder.key] = holder
 
-    def answered(self, node: str, key: str) -> Holder | None:
-        """A claim for it arrived: its room is free, and its node is not asked for it again."""
+    def answered(self, node: str, key: str, decision: int) -> Holder | None:
+        """A claim for it arrived: its room is free, and its node is not asked for it again.
+
+        A claim that answers another decision than the one that gave the attempt is no answer: the verifier ignores it, too.
+        """
         holder = self._by_node.get(node, {}).get(key)
-        if holder is not None:
-            self._end(holder, ANSWERED)
+        if holder is None or holder.decision != decision:
+            return None
+        self._end(holder, ANSWERED)
         return holder
 
     def given_up(self, holder: Holder) -> None:

@@ -85,7 +85,7 @@ class Fold:
         self.skipped = 0
         self.reputation: dict[str, list[int]] = {}
         self._reputed: set[str] = set()
-        self._early_claims: set[tuple[str, str]] = set()
+        self._early_claims: dict[tuple[str, str, int], tuple[int, int]] = {}
 
     # TASKS
 
@@ -160,9 +160,10 @@ class Fold:
         holder.decision = sequence
         task.holders.append(holder)
         self.attempts.start(holder)
-        if (node, holder.key) in self._early_claims:
-            self._early_claims.discard((node, holder.key))
-            self.attempts.answered(node, holder.key)
+        early = self._early_claims.pop((node, holder.key, sequence), None)
+        if early is not None:
+            self.attempts.answered(node, holder.key, sequence)
+            task.claimed, task.quiet_since_ms = early
         return holder
 
     def apply_abandoned(self, decision: Abandoned, at_ms: int) -> list[Holder]:
@@ -191,10 +192,11 @@ class Fold:
 
     def _fold_claim(self, claim: _Claim, entry: Entry) -> None:
         key = attempt_key(claim.task, claim.attempt)
-        holder = self.attempts.answered(claim.node, key)
+        holder = self.attempts.answered(claim.node, key, claim.decision)
         if holder is None:
+            # Bound to the decision that it names: an attempt that is only guessed at cannot be claimed ahead.
             if claim.decision > self.positions["assignments"] and len(self._early_claims) < _MANY_CLAIMS:
-                self._early_claims.add((claim.node, key))
+                self._early_claims[claim.node, key, claim.decision] = (entry.sequence, entry.at_ms)
             return
         task = holder.task
         task.quiet_since_ms, task.claimed = entry.at_ms, entry.sequence

@@ -225,8 +225,8 @@ def test_claims_that_the_verifier_passes_over_are_made_good() -> None:
     world.submit(task("t"))
     world.flush()
     (node,) = attempts(world, "me.t")[0].nodes
-    world.core.attempts.answered(node, "me.t#1")
     forged = world.core.ledger.open["me.t"]
+    world.core.attempts.answered(node, "me.t#1", forged.holders[0].decision)
     forged.claimed, forged.quiet_since_ms = 1, world.now_ms
     world.held[node].clear()
     world.advance(70_000)
