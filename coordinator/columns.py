@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.messages import Capabilities, Telemetry
+from bus.reputation import success_rate
 from coordinator import health
 from coordinator.room import LANE_TICKS
 
@@ -24,7 +25,7 @@ _NO_TOKEN = -1
 _NEUTRAL = {"bandwidth_mbps": 500.0, "latency_ms": 50.0, "cpu_free": 0.5, "memory_free": 0.5}
 """What a node without telemetry counts as: the middle of each term."""
 
-_NEWCOMER = health.reputation(0, 0, 0)
+_NEWCOMER = success_rate(0, 0, 0)
 
 _COLUMNS: dict[str, tuple[type, float]] = {
     "state": (np.int8, 0),

@@ -23,6 +23,7 @@ from bus.messages import (
     VerdictStatus,
 )
 from bus.reader import Entry
+from bus.reputation import Reputation
 from bus.wire import decode, decoder, split_lines
 from coordinator.attempts import Attempts, attempt_key
 from coordinator.intake import Cancel, read_entry
@@ -83,8 +84,7 @@ class Fold:
         self.epoch = 0
         self.judged_to = 0
         self.skipped = 0
-        self.reputation: dict[str, list[int]] = {}
-        self._reputed: set[str] = set()
+        self.reputation = Reputation()
         self._early_claims: dict[tuple[str, str, int], tuple[int, int]] = {}
 
     # TASKS
@@ -220,15 +220,10 @@ class Fold:
             elif isinstance(judged, Inconclusive):
                 self._fold_inconclusive(judged)
             else:
-                self._count(judged.node, 0 if judged.agrees else 1)
+                self.reputation.fold(judged)
 
     def _fold_verdict(self, verdict: _Verdict, sequence: int) -> None:
-        for node in verdict.agree:
-            self._count(node, 0)
-        for node in verdict.dissent:
-            self._count(node, 1)
-        for node in verdict.faulted:
-            self._count(node, 2)
+        self.reputation.count(agreed=verdict.agree, dissented=verdict.dissent, faulted=verdict.faulted)
         for evidence in verdict.evidence:
             self.judged_to = max(self.judged_to, evidence[0])
         task = self.ledger.apply_verdict(verdict.task, sequence, verdict.status, verdict.spec, verdict.source)
@@ -237,24 +232,15 @@ class Fold:
             task.holders = []  # holders know their task: without this cycle both go as soon as nobody needs them
 
     def _fold_inconclusive(self, line: Inconclusive) -> None:
-        for node in line.faulted:
-            self._count(node, 2)
+        self.reputation.fold(line)
         task = self.ledger.apply_inconclusive(line)
         if task is not None:
             self.need_arose(task)
 
-    def _count(self, node: str, which: int) -> None:
-        counts = self.reputation.get(node)
-        if counts is None:
-            counts = self.reputation[node] = [0, 0, 0]
-        counts[which] += 1
-        self._reputed.add(node)
-
     def repute(self) -> None:
         """Bring what the verdicts say of nodes into the registry."""
-        for node in self._reputed:
-            self.registry.set_reputation(node, *self.reputation[node])
-        self._reputed.clear()
+        for node in self.reputation.changed():
+            self.registry.set_reputation(node, *self.reputation.counts(node))
 
     # For whoever decides
 

@@ -1,7 +1,7 @@
-"""How good a node is: the health score and the reputation in it, as array formulas without state.
+"""How good a node is: the health score, as array formulas without state.
 
 Guarantees that every term is between 0 and its weight, whatever a node reports, and that the terms add up to the score.
-Left to others: who reported the inputs and when (`coordinator.registry`), and whether a node takes work at
+Left to others: the reputation in it (`bus.reputation`), who reported the inputs and when (`coordinator.registry`), and whether a node takes work at
 all (a node in safe mode may well have a good score).
 """
 
@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BANDWIDTH_FULL_MBPS",
-    "DISSENT_WEIGHT",
-    "FAULT_WEIGHT",
     "LATENCY_LIMIT_MS",
-    "PRIOR_FAILURES",
-    "PRIOR_SUCCESSES",
     "TERMS",
     "WEIGHTS",
     "Floats",
-    "reputation",
     "score",
     "terms",
 ]
@@ -33,27 +28,6 @@ TERMS = ("bandwidth", "latency", "load", "reputation")
 
 WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 """What each term counts at most; they add up to 1, so the score is between 0 and 1."""
-
-PRIOR_SUCCESSES = 2.0
-PRIOR_FAILURES = 2.0
-"""Beta(2, 2): a newcomer has 0.5, so neither trust nor distrust, and its first results move it by tenths, not to an end.
-
-A higher prior would reward who throws a spoilt name away and enrols under a new one.
-"""
-
-DISSENT_WEIGHT = 10.0
-FAULT_WEIGHT = 1.0
-"""A fault (a crash, a timeout) is bad luck or a weak machine; a dissent is a wrong answer under a signature."""
-
-
-def reputation(agreed: int, dissented: int, faulted: int) -> float:
-    """The expected success rate after these counts, strictly between 0 and 1.
-
-    The mean of the Beta posterior, (2 + agreed) / (4 + agreed + 10 dissented + faulted).
-    """
-    successes = PRIOR_SUCCESSES + agreed
-    failures = PRIOR_FAILURES + DISSENT_WEIGHT * dissented + FAULT_WEIGHT * faulted
-    return successes / (successes + failures)
 
 
 def terms(

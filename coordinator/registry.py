@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 
 from bus.messages import Capabilities, NodeState, NodeView, Telemetry
+from bus.reputation import success_rate
 from coordinator import health
 from coordinator.columns import Mask, NodeTable, Rows
 from coordinator.room import ticks
@@ -102,7 +103,7 @@ class Registry(NodeTable):
         self._counts[node] = (agreed, dissented, faulted)
         row = self._rows.get(node)
         if row is not None:
-            self.reputation[row] = health.reputation(agreed, dissented, faulted)
+            self.reputation[row] = success_rate(agreed, dissented, faulted)
             self._changed(row)
 
     def take(self, row: int, expected_ms: float) -> None:

@@ -7,6 +7,7 @@ from bus.messages import Inconclusive, Late, Verdict
 from bus.reputation import Reputation, success_rate
 
 NODES = st.lists(st.sampled_from("abcde"), max_size=3, unique=True).map(tuple)
+COUNTS = st.integers(0, 10**6)
 LINES = st.one_of(
     st.builds(
         Verdict, task=st.just("me.t"), status=st.just("verified"), agree=NODES, dissent=NODES, faulted=NODES
@@ -33,11 +34,29 @@ def test_each_kind_of_line_counts_in_its_column() -> None:
     assert list(reputation) == [("a", 2, 0, 0), ("b", 1, 0, 0), ("c", 0, 2, 0), ("d", 0, 0, 2)]
 
 
-def test_a_newcomer_is_neither_perfect_nor_worthless() -> None:
-    """The prior stands between the extremes, and answers move it the right way."""
+@given(COUNTS, COUNTS, COUNTS)
+def test_it_is_never_certain_and_moves_the_right_way(agreed: int, dissented: int, faulted: int) -> None:
+    """Agreement raises it, a fault lowers it, a dissent lowers it more; it stays strictly between 0 and 1."""
+    now = success_rate(agreed, dissented, faulted)
+
+    assert 0 < now < 1
+    assert success_rate(agreed + 1, dissented, faulted) > now
+    assert success_rate(agreed, dissented + 1, faulted) < success_rate(agreed, dissented, faulted + 1) < now
+
+
+def test_a_newcomer_is_in_the_middle() -> None:
+    """Without any result a node is neither trusted nor distrusted."""
     assert Reputation().rate("new") == 0.5
-    assert 0 < success_rate(0, 9, 0) < 0.5 < success_rate(9, 0, 0) < 1
-    assert success_rate(0, 5, 0) == success_rate(0, 0, 5)
+
+
+def test_only_what_changed_is_told_again() -> None:
+    """Whoever keeps figures of nodes elsewhere hears of each change once."""
+    reputation = Reputation()
+    reputation.count(agreed=("a", "b"))
+    first = reputation.changed()
+    reputation.count(faulted=("b",))
+
+    assert (first, reputation.changed(), reputation.changed()) == ({"a", "b"}, {"b"}, set())
 
 
 @given(st.lists(LINES, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))
@@ -49,4 +68,4 @@ def test_the_order_of_lines_does_not_matter(both: tuple[list, list]) -> None:
     for line in both[1]:
         other.fold(line)
 
-    assert sorted(one) == sorted(other)
+    assert one == other

@@ -9,7 +9,6 @@ from coordinator import health
 
 amounts = st.floats(0, 1e12, allow_nan=False)
 shares = st.floats(0, 1)
-counts = st.integers(0, 10**6)
 
 
 def specified(bandwidth_mbps, latency_ms, cpu_free, memory_free, reputation):
@@ -41,25 +40,6 @@ def test_no_report_takes_a_term_out_of_its_bounds(node):
 
     assert all(0 <= term <= weight for term, weight in zip(weighted, health.WEIGHTS, strict=True))
     assert sum(weighted) == pytest.approx(health.score(weighted[:, None])[0])
-
-
-@given(counts, counts, counts)
-def test_reputation_is_never_certain_and_moves_the_right_way(agreed, dissented, faulted):
-    """Agreement raises it, a fault lowers it, a dissent lowers it more; it stays strictly between 0 and 1."""
-    now = health.reputation(agreed, dissented, faulted)
-
-    assert 0 < now < 1
-    assert health.reputation(agreed + 1, dissented, faulted) > now
-    assert (
-        health.reputation(agreed, dissented + 1, faulted)
-        < health.reputation(agreed, dissented, faulted + 1)
-        < now
-    )
-
-
-def test_a_newcomer_is_in_the_middle():
-    """Without any result a node is neither trusted nor distrusted."""
-    assert health.reputation(0, 0, 0) == 0.5
 
 
 def test_the_score_takes_a_known_value():
