@@ -3,8 +3,9 @@
 Guarantees that whatever bytes a node sends, the answer is a list of well-formed results by the owner of one key, or a reason
 for refusal out of `REASONS`. Nothing here raises for bad input: a claim that does not hold is ignored and counted.
 
-A result whose inline output does not hash to its own digest is no vote at all: the node contradicts itself, so nothing it says of this
-attempt can be relied on, and an answer that nobody can check against anything must neither agree nor dissent.
+A result whose inline output does not hash to its own digest is no vote: the node contradicts itself, so nothing it says of this
+attempt can be relied on, and an answer that nobody can check against anything must neither agree nor dissent. But it is all
+that this node will say to an attempt that was its own, so it counts as a fault of the node, and others are asked.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from bus.reader import Entry
 from bus.signing import RESULTS, open_signed
 from bus.wire import decode, decoder, sha256_hex
 
-__all__ = ["REASONS", "Claims", "Refusal", "contradiction", "open_claims"]
+__all__ = ["REASONS", "UNUSABLE", "Claims", "Refusal", "contradiction", "open_claims"]
 
 REASONS = (
     "malformed",  # no signed message, or a member that is no result
@@ -27,12 +28,16 @@ REASONS = (
     "future decision",  # answers a decision that ASSIGNMENTS does not hold
     "not assigned",  # the node was never given this attempt of this task
     "wrong decision",  # another decision than the one that gave the attempt
-    "wrong digests",  # made from another spec, module or input
-    "wrong output",  # the output contradicts its own digest or size, or is missing
+    "wrong digests",  # made from another spec, module or input: a fault
+    "wrong output",  # the output contradicts its own digest or size, or is missing: a fault
     "duplicate",  # the node has answered this task, or this attempt, before
     "settled",  # the task has its verdict, and this answer was counted or cannot be
 )
 """Why a result may be ignored; the names of the counters."""
+
+UNUSABLE = frozenset({"wrong digests", "wrong output"})
+"""What a node answered to the very decision that gave it the attempt, and cannot be judged: a fault. Were it passed over in
+silence, the coordinator, which checks no claims, would take the attempt for answered and wait for a verdict for ever."""
 
 _RESULT = decoder(Result)
 

@@ -33,7 +33,7 @@ from bus.reputation import Reputation
 from bus.signing import VERDICTS, open_signed
 from bus.wire import decode, encode, split_lines
 from verifier import agreement, lines, policies
-from verifier.claims import Claims, Refusal, contradiction
+from verifier.claims import UNUSABLE, Claims, Refusal, contradiction
 from verifier.settled import Settled
 from verifier.tasks import Attempts, OpenTask, Place, Vote, find_attempt
 
@@ -164,31 +164,31 @@ class Core:
         if task is None:
             return self._claim_late(node, result, place)
         reason = _unfit(task.attempts, node, result)
-        if reason:
+        if reason and reason not in UNUSABLE:
             return reason
         if task.heard(node, result.attempt):
             return "duplicate"
-        if result.status == "fault":
+        if reason or result.status == "fault":
             task.faults += ((node, result.attempt),)
         else:
             key = agreement.of_result(result)
             vote = Vote(key, place, result.attempt, result.energy_j, result.energy_method)
             task.vote(node, vote, result)
         self._dirty[name] = None
-        return ""
+        return reason
 
     def _claim_late(self, node: str, result: Result, place: Place) -> str:
         attempts = self._settled.owed(result.task, node, result.attempt)
         if not attempts:
             return "settled" if result.task in self._settled else "not assigned"
         reason = _unfit(attempts, node, result)
-        if reason:
+        if reason and reason not in UNUSABLE:
             return reason
-        if result.status == "fault":  # neither honest nor false: there is nothing to agree with
+        if reason or result.status == "fault":  # neither honest nor false: there is nothing to agree with
             self._settled.fault(result.task, node, result.attempt)
         elif self._settled.hear(result.task, node):
             self._settled.add_late(result.task, node, agreement.of_result(result), place)
-        return ""
+        return reason
 
     # -- VERDICTS --------------------------------------------------------------------------------------
 

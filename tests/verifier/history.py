@@ -64,6 +64,7 @@ class World:
     replicas: list[Replica] = field(default_factory=list)
     attempts: dict[str, list[Assigned]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
+    garbled: set[str] = field(default_factory=set)
     answered_needs: int = 0
 
     def __post_init__(self) -> None:
@@ -195,6 +196,8 @@ class World:
         if replica.answered and how % 2:
             self.claim(honest)  # its own words, but its second ones
             return
+        if how % len(forged) in (3, 4):
+            self.garbled.add(replica.node)  # its own attempt, and nothing that can be judged: a fault
         claim, arguments = forged[how % len(forged)]
         self.claim(claim, **arguments)
 

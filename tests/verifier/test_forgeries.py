@@ -71,22 +71,42 @@ async def test_a_node_cannot_speak_for_another(script: Script) -> None:
     [
         {"attempt": 2},
         {"decision": 1},
+        {"task": "me.t2"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_a_result_that_answers_no_assignment_is_ignored(script: Script, change: dict) -> None:
+    """Wrong attempt, decision or task: signed by the right node, and still no vote."""
+    decision = await script.assign("me.t1", "n1")
+    await script.claim(replace(result("me.t1", "n1", EVIL, decision=decision), **change))
+
+    await honest_wins(script, decision)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         {"spec": "0" * 64},
         {"module": "0" * 64},
         {"input": "0" * 64},
         {"output": b"other"},
         {"output": None},
         {"output_size": 3},
-        {"task": "me.t2"},
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_a_result_that_does_not_fit_its_assignment_is_ignored(script: Script, change: dict) -> None:
-    """Wrong attempt, decision, digests, output or task: signed by the right node, and still no vote."""
+async def test_an_answer_that_cannot_be_judged_is_a_fault_of_its_node(script: Script, change: dict) -> None:
+    """Wrong digests or output, by the right node to its own attempt: no vote, and another node is asked instead of none."""
     decision = await script.assign("me.t1", "n1")
     await script.claim(replace(result("me.t1", "n1", EVIL, decision=decision), **change))
+    await script.until(lambda: script.needs)
+    need = script.needs[0]
+    again = await script.assign("me.t1", "n2", attempt=2)
+    await script.claim(result("me.t1", "n2", decision=again, attempt=2))
+    verdict = await script.verdict("me.t1")
 
-    await honest_wins(script, decision)
+    assert (need.need, need.exclude, need.faulted) == (1, ("n1",), ("n1",))
+    assert (verdict.output, verdict.agree, verdict.dissent) == (b"42", ("n2",), ())
 
 
 async def test_a_node_that_was_not_assigned_has_no_vote(script: Script) -> None:
