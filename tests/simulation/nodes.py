@@ -32,6 +32,7 @@ _RESULT = decoder(Result)
 _BEAT_MS = 2_000.0
 _ANSWER_MS = 2_000.0
 _MEMORY_MB = 512
+_GARBLED = ("output_digest", "spec", "module", "input")
 
 
 class Node(Process):
@@ -173,7 +174,10 @@ class Node(Process):
         for attempt, outcome in answers:
             said = lied(outcome) if self.rng.random() < self.plan.lies else outcome
             self._places += 1
-            line = encode(claim(self.name, attempt, said, 0.5, "estimated:tdp"))
+            made = claim(self.name, attempt, said, 0.5, "estimated:tdp")
+            if self.rng.random() < self.plan.garbles:
+                made = msgspec.structs.replace(made, **{self.rng.choice(_GARBLED): "0" * 64})
+            line = encode(made)
             written.append((attempt.key, self._places, line))
         if self.rng.random() < self.plan.forges:
             self._forge()

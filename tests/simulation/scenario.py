@@ -29,13 +29,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node. With these probabilities it lies (liars say the same), fails of itself, or claims what was given to others as well."""
+    """A node. With these probabilities it lies (liars say the same), fails of itself, claims what was given to others as well, or
+    claims what cannot be: an output that is not its digest's, an answer to another question."""
 
     name: str
     slots: int = 2
     lies: float = 0.0
     faults: float = 0.0
     forges: float = 0.0
+    garbles: float = 0.0
     skew_ms: int = 0
 
 
@@ -195,6 +197,7 @@ def _nodes(rng: random.Random) -> tuple[NodePlan, ...]:
             lies=rng.choice([0.5, 1.0]) if at < liars else 0.0,
             faults=rng.choice([0.0, 0.0, 0.0, 0.3]),
             forges=rng.choice([0.0, 0.3]) if at < liars else 0.0,
+            garbles=rng.choice([0.0, 0.0, 0.3]) if at < liars else 0.0,
             skew_ms=rng.choice([0, 0, -90_000, 40_000]),
         )
         for at in range(many)

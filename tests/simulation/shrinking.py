@@ -48,7 +48,7 @@ class _Shrinker:
         for at in range(len(self.scenario.submissions)):
             self._fewer(self.scenario.submissions[at].lines, partial(self._asking, at))
         for at in range(len(self.scenario.nodes)):
-            for name in ("lies", "faults", "forges", "skew_ms"):
+            for name in ("lies", "faults", "forges", "garbles", "skew_ms"):
                 self._try(self._changed("nodes", at, **{name: 0}))
 
     def _fewer(self, items: tuple[Any, ...], of: Callable[[tuple[Any, ...]], Scenario]) -> None:
