@@ -17,11 +17,11 @@ import nats
 import nats.errors
 import nats.js
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from bus.acks import AckInbox
+from bus.client import Client
 from bus.errors import BusUnavailable, Malformed, NoResponder, ServiceFailed, reason
 from bus.messages import ErrorReply
 from bus.subjects import DEFAULT_CLUSTER, Subjects

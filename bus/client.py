@@ -1,0 +1,43 @@
+"""nats-py's client, made to outlive whatever bytes a stranger publishes.
+
+The server carries subjects, replies and headers that are no UTF-8, hold control characters or break the headers' own format. nats-py
+2.16 raises over them where it reads from the socket and then reads no more: one such message deafens a connection, and one
+that is stored in a log deafens every reader of that log for ever. Guarantees that such a message arrives like any other: undecodable
+bytes of its subject are U+FFFD (no token has them, so it is refused where names are checked), unreadable headers are none.
+"""
+
+import re
+from typing import Any
+
+import nats.aio.client
+from nats.aio.msg import Msg
+from nats.protocol import parser
+
+__all__ = ["Client"]
+
+# Only a space separates the server's words; nats-py takes \v and \f for separators, too, and reads a subject that has them as two.
+_WORDS = rb"\A%s[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?%s(\d+)\r\n"
+parser.MSG_RE = re.compile(_WORDS % (b"MSG", b""))
+parser.HMSG_RE = re.compile(_WORDS % (b"HMSG", rb"(\d+)[ \t]+"))
+
+
+class Client(nats.aio.client.Client):
+    """A connection whose reading no message can end."""
+
+    async def _process_headers(self, headers: Any) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)
+        except (ValueError, IndexError):
+            return None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        return self.msg_class(
+            subject=subject.decode(errors="replace"),
+            reply=reply.decode(errors="replace"),
+            data=data,
+            headers=headers,
+            _client=self,
+            _sid=sid,
+        )
