@@ -91,7 +91,18 @@ class Blobs:
 
     async def has(self, digest: str) -> bool:
         """Whether somebody has stored a blob under that digest (hex); whether it is the right one, only `get` can tell."""
-        return await self._last(digest, "*") is not None
+        try:
+            return await self._last(digest, "*") is not None
+        except _BadChunks:
+            pass
+        # The newest of them is nonsense, which must not hide what others stored.
+        sequence = 0
+        for _ in range(_MAX_OWNERS):
+            try:
+                return await self._next(digest, sequence + 1) is not None
+            except _BadChunks as bad:
+                sequence = bad.sequence
+        return False
 
     async def get(self, digest: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
         """The bytes of a blob, from whichever of the first owners holds the right ones.

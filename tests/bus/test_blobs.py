@@ -155,3 +155,13 @@ async def test_a_cluster_without_a_store_is_named(server: NatsServer) -> None:
         for attempt in (Blobs(bus, "a").put(b"x"), Blobs(bus, "a").get("0" * 64)):
             with pytest.raises(StreamMissing, match="ambient up"):
                 await attempt
+
+
+async def test_a_lie_about_chunks_hides_no_blob(bus: Bus) -> None:
+    """`has` and `get` find the honest copy below a newer one whose header is nonsense."""
+    digest = await Blobs(bus, "alice").put(b"honest")
+    await store(bus, "mallory", (digest, 0), b"x", chunks="999999")
+    await store(bus, "mallet", (digest, 0), b"x", chunks="-1")
+
+    assert await Blobs(bus, "bob").has(digest)
+    assert await Blobs(bus, "bob").get(digest) == b"honest"
