@@ -16,6 +16,7 @@ import structlog
 from bus.connection import Bus, Received
 from bus.errors import BusError
 from bus.messages import Goodbye, Telemetry
+from bus.messages.node import SAFE_MODE_MAX
 from bus.signing import GOODBYE, TELEMETRY, Identity
 from bus.wire import encode
 from workers.core import NodeCore
@@ -140,7 +141,7 @@ class Heartbeat:
             energy_j=round(meter.total_j, 3),
             energy_method=meter.method,
             errors=core.breakers.errors,
-            safe_mode=self._safe_mode,
+            safe_mode=self._safe_mode[:SAFE_MODE_MAX],
             draining=core.draining,
             started_ms=self._started_ms,
         )

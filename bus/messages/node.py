@@ -8,6 +8,7 @@ from msgspec import Meta, Raw, Struct
 from bus.messages.task import Token
 
 __all__ = [
+    "SAFE_MODE_MAX",
     "Assign",
     "CancelAttempt",
     "Capabilities",
@@ -21,15 +22,25 @@ __all__ = [
 ]
 
 
-class Capabilities(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a node is and can; it changes only when the node is set up differently."""
+SAFE_MODE_MAX = 500
+"""Characters of a reason for safe mode."""
 
-    version: str
-    engine: str
+_Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+_AttemptKey = Annotated[str, Meta(max_length=200, description="`<task>#<attempt>`")]
+
+
+class Capabilities(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a node is and can; it changes only when the node is set up differently.
+
+    Every field is bounded: it is copied into ASSIGNMENTS and into each list of nodes, which one node must not overfill.
+    """
+
+    version: Annotated[str, Meta(max_length=100)]
+    engine: Annotated[str, Meta(max_length=100)]
     cores: Annotated[int, Meta(ge=1, le=4096)]
     memory_mb: Annotated[int, Meta(ge=1, le=2**24)]
     slots: Annotated[int, Meta(ge=1, le=4096)]
-    arch: str = ""
+    arch: Annotated[str, Meta(max_length=100)] = ""
     region: Token | None = None
     node_type: Token | None = None
     labels: Annotated[dict[Token, Token], Meta(max_length=16)] = msgspec.field(default_factory=dict)
@@ -55,23 +66,24 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `open` names each attempt that the node holds as `<task>#<attempt>`; `energy_j` is the total since the node
     started and `energy_method` how it is known (`measured:rapl`, `estimated:tdp`, …). `safe_mode` is
     why the node takes no work, empty when it does. `battery` is the charge, 0..1, where there is one.
+    Every field is bounded, as in `Capabilities`.
     """
 
     node: Token
-    at_ms: int
+    at_ms: _Milliseconds
     cpu_free: Annotated[float, Meta(ge=0, le=1)]
     memory_free: Annotated[float, Meta(ge=0, le=1)]
-    latency_ms: Annotated[float, Meta(ge=0)]
-    bandwidth_mbps: Annotated[float, Meta(ge=0)]
-    temperature_c: float | None = None
+    latency_ms: Annotated[float, Meta(ge=0, le=1e12)]
+    bandwidth_mbps: Annotated[float, Meta(ge=0, le=1e12)]
+    temperature_c: Annotated[float, Meta(ge=-1e6, le=1e6)] | None = None
     battery: Annotated[float, Meta(ge=0, le=1)] | None = None
-    open: Annotated[tuple[str, ...], Meta(max_length=4096)] = ()
-    energy_j: float = 0.0
-    energy_method: str = ""
-    errors: int = 0
-    safe_mode: str = ""
+    open: Annotated[tuple[_AttemptKey, ...], Meta(max_length=4096)] = ()
+    energy_j: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
+    energy_method: Annotated[str, Meta(max_length=64)] = ""
+    errors: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    safe_mode: Annotated[str, Meta(max_length=SAFE_MODE_MAX)] = ""
     draining: bool = False
-    started_ms: int = 0
+    started_ms: _Milliseconds = 0
 
 
 class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind", omit_defaults=True):
@@ -82,7 +94,7 @@ class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind"
     """
 
     node: Token
-    handed_back: tuple[str, ...] = ()
+    handed_back: tuple[_AttemptKey, ...] = ()
     leaving: bool = True
 
 
