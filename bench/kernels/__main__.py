@@ -95,11 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         rows = compare(builds, options.runs)
     if options.json:
-        print(json.dumps(rows))  # noqa: T201
+        print(json.dumps(rows))
         return 0
     table: list[list[object]] = [list(rows[0]), *(list(row.values()) for row in rows)]
     for cells in table:
-        print("".join(f"{cell!s:>19}" for cell in cells))  # noqa: T201
+        print("".join(f"{cell!s:>19}" for cell in cells))
     return 0
 
 
