@@ -151,6 +151,23 @@ def test_a_known_forger_is_not_waited_for() -> None:
     assert merge.offer(claims(3, 6), 2) == []
 
 
+def test_what_a_known_forger_claims_ahead_waits_aside() -> None:
+    """Its node may have been given that task: once the decision is there, the answer counts; of a flood the farthest goes first."""
+    merge = Merge()
+    merge.offer(claims(1, 99, key="forger"), 2)
+    merge.cut(end=5, newest=1)
+    merge.advance(2)
+    merge.offer(claims(2, 4, 98, key="forger"), 2)
+    for sequence in range(3, 9):
+        merge.offer(claims(sequence, *range(1000, 2000), key="forger"), 2)
+    waited = merge.advance(4)
+
+    assert [(c.sequence, at, r.decision) for c in waited for at, r in c.members] == [(2, 0, 4)]
+    assert [r.decision for c in merge.advance(98) for _, r in c.members] == [98]
+    assert merge.take_dropped() == 1 + 6000 - 4094
+    assert not merge
+
+
 def test_reputation_is_answered_worst_first_and_within_a_message() -> None:
     """Where not all nodes fit, the ones that dissented most are there."""
     known = Reputation()
