@@ -29,7 +29,7 @@ from coordinator.health import Floats
 from coordinator.registry import Registry
 from coordinator.strategies import Strategy
 
-__all__ = ["Hand", "Request", "choose", "explain"]
+__all__ = ["Hand", "Request", "choose", "explain", "is_hopeless"]
 
 _WINDOW = 64
 """How far a later request may overtake one of another kind when there is no room for all."""
@@ -72,11 +72,30 @@ def choose(
     return placed
 
 
+def is_hopeless(registry: Registry, request: Request, now_ms: int) -> bool:
+    """Whether too few nodes fit the request, whatever their room: only other nodes could take it."""
+    fit = _fit(registry, request, now_ms)
+    fitting = len(fit.rows)
+    if request.excluded:
+        fitting -= int(np.isin(fit.rows, list(request.excluded)).sum())
+    return fitting < request.replicas
+
+
 def _by_kind(requests: Sequence[Request]) -> list[list[int]]:
     groups: dict[object, list[int]] = {}
     for index, request in enumerate(requests):
         groups.setdefault(request.kind, []).append(index)
     return list(groups.values())
+
+
+def _fit(nodes: Registry, request: Request, now_ms: int) -> Fit:
+    memo = nodes.memo
+    fit: Fit | None = memo.get(request.demand)
+    if fit is None or fit.until_ms < now_ms:
+        if len(memo) >= _MEMO_LIMIT:
+            memo.clear()
+        fit = memo[request.demand] = Fit(nodes, request, now_ms)
+    return fit
 
 
 class _Batch:
@@ -104,7 +123,7 @@ class _Batch:
     def serve(self, requests: Sequence[Request]) -> list[Hand]:
         """Place requests of one kind as if they were all there is."""
         first = requests[0]
-        fit = self._fit(first)
+        fit = _fit(self.nodes, first, self.now_ms)
         if not len(fit.rows):
             return [None] * len(requests)
         if len(fit.rows) <= _FEW_NODES and (first.excluded or len(requests) <= _FEW_REQUESTS):
@@ -130,15 +149,6 @@ class _Batch:
                 self.used[row] += weight
         else:
             np.add.at(self.used, rows, weight)
-
-    def _fit(self, request: Request) -> Fit:
-        memo = self.nodes.memo
-        fit: Fit | None = memo.get(request.demand)
-        if fit is None or fit.until_ms < self.now_ms:
-            if len(memo) >= _MEMO_LIMIT:
-                memo.clear()
-            fit = memo[request.demand] = Fit(self.nodes, request, self.now_ms)
-        return fit
 
     def _one_by_one(self, requests: Sequence[Request], fit: Fit) -> list[Hand]:
         """Place requests in turn; without arrays, so for few nodes only."""

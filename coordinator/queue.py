@@ -2,11 +2,15 @@
 
 Guarantees: the order is by `arrival - priority * 10 s`, fixed when a task arrives, so nothing starves (docs/adr/0008); a group that no
 node can take does not hold up the others; and what is looked at in a turn is bounded, however many groups cannot be placed.
+
+Groups that cannot be placed wait in two rotations: for room, looked at whenever some is released, and hopeless ones, that no node fits
+whatever its room, looked at as nodes come and change. In one rotation anybody could keep the others from free room, by
+tasks for a thousand nodes that do not exist.
 """
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from coordinator.tasks import Shape, Task
 
@@ -17,6 +21,9 @@ PRIORITY_STEP_MS = 10_000
 
 PROBES = 8
 """Groups without room that are looked at again in one turn, in rotation."""
+
+HOPELESS_PROBES = 64
+"""Groups that no node fitted that are looked at again at once, in rotation, when nodes may have changed."""
 
 GroupKey = tuple[Shape, int, frozenset[str]]
 Waiting = tuple[int, int, Task]
@@ -61,12 +68,13 @@ class ReadyQueue:
         self._groups: dict[GroupKey, Group] = {}
         self._heads: list[tuple[int, int, Group]] = []
         self._blocked: deque[Group] = deque()
+        self._hopeless: deque[Group] = deque()
         self._serial = 0
         self.waiting = 0
 
     def __repr__(self) -> str:
         """How much waits."""
-        return f"ReadyQueue(waiting={self.waiting}, groups={len(self._groups)}, blocked={len(self._blocked)})"
+        return f"ReadyQueue(waiting={self.waiting}, groups={len(self._groups)}, blocked={len(self._blocked)}, hopeless={len(self._hopeless)})"
 
     @property
     def ready(self) -> bool:
@@ -98,27 +106,37 @@ class ReadyQueue:
             self._list(group)
         return taken
 
-    def probe(self, released: int) -> list[tuple[Group, Waiting]]:
-        """A few tasks of groups that had no room, now that `released` holders are gone, in rotation over the groups."""
+    def probe(self, released: int, *, nodes_changed: bool = False) -> list[tuple[Group, Waiting]]:
+        """A few tasks of groups that had no room, now that `released` holders are gone, in rotation over the groups.
+
+        With `nodes_changed` also one task each of some that no node fitted.
+        """
         taken: list[tuple[Group, Waiting]] = []
         for _ in range(min(PROBES, len(self._blocked))):
-            group = self._blocked.popleft()
-            group.blocked = False
-            for _ in range(released + 1):
-                if group.head() is None:
-                    break
-                taken.append((group, self._pop(group)))
-            self._list(group)
+            self._probe(self._blocked.popleft(), released + 1, taken)
+        for _ in range(min(HOPELESS_PROBES, len(self._hopeless)) if nodes_changed else 0):
+            self._probe(self._hopeless.popleft(), 1, taken)
         return taken
 
-    def block(self, unplaced: Iterable[tuple[Group, Waiting]]) -> None:
-        """No node took these: put them back, and leave their groups alone until there is more room."""
+    def _probe(self, group: Group, most: int, taken: list[tuple[Group, Waiting]]) -> None:
+        group.blocked = False
+        for _ in range(most):
+            if group.head() is None:
+                break
+            taken.append((group, self._pop(group)))
+        self._list(group)
+
+    def block(self, unplaced: Iterable[tuple[Group, Waiting]], hopeless: Collection[Group] = ()) -> None:
+        """No node took these: put them back, and leave their groups alone until there is more room.
+
+        `hopeless` are the groups among them that no node fits, whatever its room.
+        """
         for group, waiting in unplaced:
             kept = self._insert(group.key, waiting)
             kept.listed = None
             if not kept.blocked:
                 kept.blocked = True
-                self._blocked.append(kept)
+                (self._hopeless if group in hopeless else self._blocked).append(kept)
 
     def _insert(self, key: GroupKey, waiting: Waiting) -> Group:
         group = self._groups.get(key)

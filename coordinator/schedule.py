@@ -18,7 +18,7 @@ from coordinator.constraints import node_checks
 from coordinator.fold import Fold
 from coordinator.health import Floats
 from coordinator.instructions import Instructions, Placed, Stopped
-from coordinator.placement import Request, choose
+from coordinator.placement import Request, choose, is_hopeless
 from coordinator.queue import Group, ReadyQueue, Waiting
 from coordinator.registry import LEFT
 from coordinator.room import UNKNOWN_MS
@@ -182,7 +182,7 @@ class Schedule(Fold):
         released = self.attempts.released - self._released
         offered = []
         if released or self.room_changed:
-            offered = self.queue.probe(min(released, OFFERED_AT_ONCE // 8))
+            offered = self.queue.probe(min(released, OFFERED_AT_ONCE // 8), nodes_changed=self.room_changed)
             self._released, self.room_changed = self.attempts.released, False
         offered += self.queue.take(OFFERED_AT_ONCE - len(offered))
         if offered:
@@ -204,7 +204,9 @@ class Schedule(Fold):
                 unplaced.append(each)
             else:
                 self._assign(each[1][2], chosen, scores, now_ms)
-        self.queue.block(unplaced)
+        missed = {group for group, _ in unplaced}
+        hopeless = {group for group in missed if is_hopeless(self.registry, requests[group], now_ms)}
+        self.queue.block(unplaced, hopeless)
         for group, (_, _, task) in unplaced:
             if task.attempt and now_ms - task.quiet_since_ms >= self.timing.stranded_ms:
                 self._stranded(task, group, now_ms)

@@ -283,6 +283,38 @@ def test_what_nobody_can_take_does_not_hold_up_the_rest() -> None:
     assert [each.task for each in world.decisions(Assigned)] == ["me.near"]
 
 
+def test_hopeless_tasks_cost_the_others_no_room_that_is_free() -> None:
+    """Thousands of tasks that no node fits wait, each in its own way; work that waits for room still gets it at once."""
+    world = World(1, slots=1)
+    for batch in range(4):
+        world.submit(*(task(f"far{batch}-{i}", place={"node": f"x{batch}-{i}"}) for i in range(900)))
+    world.submit(*(task(f"wide{i}", verify={"kind": "quorum", "agree": i, "of": i}) for i in range(2, 31)))
+    world.flush()
+    world.submit(*(task(f"near{i}") for i in range(30)), client="other")
+    world.flush()
+    for _ in range(30):
+        world.answer("n0")
+        world.verify()
+        world.flush()
+
+    assert [each.task for each in world.decisions(Assigned)] == [f"other.near{i}" for i in range(30)]
+
+
+def test_hopeless_tasks_find_the_node_that_joins() -> None:
+    """What no node fitted is placed soon after one that fits has joined, among thousands that still wait."""
+    world = World(1)
+    for batch in range(4):
+        world.submit(*(task(f"far{batch}-{i}", place={"node": f"x{batch}-{i}"}) for i in range(900)))
+    world.submit(task("pinned", place={"node": "n1"}))
+    world.flush()
+    world.advance(5_000)
+    world.revive("n1")
+    world.advance(30_000)
+    world.flush()
+
+    assert [each.task for each in world.decisions(Assigned)] == ["me.pinned"]
+
+
 def test_an_indented_document_is_one_task_on_one_line() -> None:
     """People submit indented JSON: what nodes get is the same document without line breaks."""
     world = World(1)
