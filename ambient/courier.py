@@ -167,8 +167,7 @@ class Courier:
         reborn = self._loop.time() - self._returned_at < _REBIRTH_S
         if reborn and isinstance(error, StreamMissing):
             return True
-        for entry in entries:
-            self.outstanding.forget(entry)
+        for entry in self.outstanding.not_stored(entries):
             entry.sink.not_stored(entry, from_bus(error))
         return False
 

@@ -127,6 +127,16 @@ class Outstanding:
             self._early.remove(refused)
         return [(entry, refused) for entry, refused in found if entry is not None]
 
+    def not_stored(self, entries: list[Entry]) -> list[Entry]:
+        """A message with these entries' lines was refused; returns those that end by that.
+
+        An entry may have its verdict already: the same bytes under the same id may have been submitted before.
+        """
+        ended = [entry for entry in entries if entry.open]
+        for entry in ended:
+            self.forget(entry)
+        return ended
+
     def refused(self, refused: Refused) -> Entry | None:
         """Take the entry that a refusal is about; None if it is another program's, or too early to know."""
         entry = self._named(refused) if refused.task else self._at(refused.source)
