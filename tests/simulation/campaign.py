@@ -28,6 +28,7 @@ class Tally:
     events: int = 0
     simulated_ms: float = 0.0
     cpu_s: float = 0.0
+    settled_ms: list[int] = field(default_factory=list)
     broken: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
@@ -36,6 +37,7 @@ class Tally:
         self.events += other.events
         self.simulated_ms += other.simulated_ms
         self.cpu_s += other.cpu_s
+        self.settled_ms += other.settled_ms
         self.broken += other.broken
 
     def __str__(self) -> str:
@@ -45,8 +47,16 @@ class Tally:
         hours = self.simulated_ms / 3_600_000
         return (
             f"{self.histories} histories, {self.events} events ({each} each), {hours:.1f} h of simulated time; "
-            f"{rate:.0f} histories/s of one core; {len(self.broken)} broken"
+            f"{rate:.0f} histories/s of one core; {len(self.broken)} broken\n"
+            f"from the last fault to the end of everything: {self._settled()}"
         )
+
+    def _settled(self) -> str:
+        told = sorted(self.settled_ms)
+        if not told:
+            return "nothing was played"
+        half, most = told[len(told) // 2] / 1000, told[-1] / 1000
+        return f"{half:.1f} s in the median, {told[99 * len(told) // 100] / 1000:.1f} s in 99 of 100, {most:.1f} s at most"
 
 
 def be_quiet() -> None:
@@ -88,6 +98,7 @@ def _portion(seeds: list[int], mutation: str, until_s: float) -> Tally:
             tally.histories += 1
             tally.events += history.events
             tally.simulated_ms += history.simulated_ms
+            tally.settled_ms.append(int(history.settled_ms))
             if history.violation is not None:
                 tally.broken.append((seed, str(history.violation)))
             if tally.histories % 8 == 0:

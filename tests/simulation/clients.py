@@ -107,10 +107,8 @@ class Client(Process):
             self._over(entry, f"refused: {refused.field}")
 
     def _on_not_stored(self, tokens: list[tuple[Entry, bytes] | None]) -> bool:
-        for token in tokens:
-            if token is not None:
-                self.outstanding.forget(token[0])
-                self._over(token[0], "not stored: the log is full")
+        for entry in self.outstanding.not_stored([token[0] for token in tokens if token is not None]):
+            self._over(entry, "not stored: the log is full")
         return False
 
     # Notices

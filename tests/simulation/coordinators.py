@@ -43,6 +43,8 @@ class CoordinatorTerm(TermShell):
         world = self.world
         logs = world.server.logs
         self.core = process.make_core()
+        skews_ms = world.scenario.skews_ms
+        self._skew_ms = skews_ms[int(process.name[1:]) % len(skews_ms)]
         self._gate = TelemetryGate(self.core.registry.key, check)
         self._tasks = Reader(process, logs["tasks"], self._on_tasks)
         self._assignments = Reader(process, logs["assignments"], self._on_assignments)
@@ -77,7 +79,7 @@ class CoordinatorTerm(TermShell):
             on_durable=self._on_durable,
             on_fenced=lambda: self.end("another coordinator leads"),
         )
-        self.core.lead(self.process.name, world.wall_ms())
+        self.core.lead(self.process.name, self._now_ms())
         self.leading = True
         world.say(self.process.name, f"leads from {self._assignments.position} on, epoch {self.core.epoch}")
         self._wake()
@@ -97,6 +99,14 @@ class CoordinatorTerm(TermShell):
         if self._writer is not None:
             self._writer.doubt()
 
+    def _now_ms(self) -> int:
+        return self.world.wall_ms() + self._skew_ms
+
+    def explain(self, name: str) -> str:
+        """The state that `why` would answer; empty where nobody would answer, or it has not read so far."""
+        read = self.leading and self.core.ledger.read_to >= len(self.world.server.logs["tasks"].entries)
+        return explain.why(self.core, name, self._now_ms()).state if read else ""
+
     # What comes in
 
     def _on_tasks(self, entry: Entry) -> None:
@@ -104,7 +114,7 @@ class CoordinatorTerm(TermShell):
         self._wake()
 
     def _on_assignments(self, entry: Entry) -> None:
-        self.core.fold_assignments(entry, self.world.wall_ms())
+        self.core.fold_assignments(entry, self._now_ms())
 
     def _on_results(self, entry: Entry) -> None:
         self.core.fold_results(entry)
@@ -115,13 +125,13 @@ class CoordinatorTerm(TermShell):
         self._wake()
 
     def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
-        self.core.durable(sequence, tokens, self.world.wall_ms())
+        self.core.durable(sequence, tokens, self._now_ms())
         self._carry_out(self.core.take_instructions())
 
     def _on_telemetry(self, subject: str, body: bytes) -> None:
         if self.over:
             return
-        node, now_ms = subject.rpartition(".")[2], self.world.wall_ms()
+        node, now_ms = subject.rpartition(".")[2], self._now_ms()
         try:
             said = self._gate.open(node, body, now_ms)
         except (BadSignature, Malformed):
@@ -136,7 +146,7 @@ class CoordinatorTerm(TermShell):
 
     def _tick(self) -> None:
         if not self.over:
-            self.core.tick(self.world.wall_ms())
+            self.core.tick(self._now_ms())
             self._wake()
             self.process.after(self.world.timing.tick_ms, self._tick)
 
@@ -150,7 +160,7 @@ class CoordinatorTerm(TermShell):
     def _turn(self) -> None:
         self._turn_is_due = False
         if self.core.leading and not self.over:
-            self._carry_out(self.core.decide(self.world.wall_ms()))
+            self._carry_out(self.core.decide(self._now_ms()))
 
     def _carry_out(self, instructions: Instructions) -> None:
         if self.over or self._writer is None:
@@ -196,11 +206,11 @@ class CoordinatorTerm(TermShell):
             return
         if endpoint == "why":
             assert isinstance(asked, WhyRequest)
-            reply(explain.why(self.core, asked.task, self.world.wall_ms()))
+            reply(explain.why(self.core, asked.task, self._now_ms()))
             return
         key, members = open_signed(asked, HELLO)
         hello = decode(members[-1], _HELLO)
-        answer = self.core.hello(hello, key, self.world.wall_ms())
+        answer = self.core.hello(hello, key, self._now_ms())
         if answer is None or answer.ok:
             self._gate.forget(hello.node)
             self._wake()

@@ -36,11 +36,12 @@ _GARBLED = ("output_digest", "spec", "module", "input")
 
 
 class Node(Process):
-    """The process and its disk."""
+    """The process and its disk. A twin is a second one with a copy of the first one's identity, on a disk of its own."""
 
-    def __init__(self, world: "World", plan: NodePlan) -> None:
-        super().__init__(world, plan.name)
+    def __init__(self, world: "World", plan: NodePlan, name: str) -> None:
+        super().__init__(world, name)
         self.plan = plan
+        self.node = plan.name
         self.identity = CheapIdentity(plan.name)
         self.outbox: dict[int, bytes] = {}
         self._places = 0
@@ -60,7 +61,7 @@ class Node(Process):
         self.writer = OpenFlight(
             self,
             server.logs["results"],
-            subjects.results(self.name),
+            subjects.results(self.node),
             on_durable=self._on_durable,
             seal=lambda lines: self.identity.seal(RESULTS, lines),
         )
@@ -69,7 +70,7 @@ class Node(Process):
             key = attempt_key(result.task, result.attempt)
             self.core.remember((key,))
             self.writer.append(line, (key, place))
-        server.subscribe(f"assign.{self.name}", self, self._on_message)
+        server.subscribe(f"assign.{self.node}", self, self._on_message)
         self._hello()
 
     def reconnected(self) -> None:
@@ -82,7 +83,7 @@ class Node(Process):
     def _hello(self) -> None:
         self._asked += 1
         asked = self._asked
-        hello = Hello(node=self.name, capabilities=self._capabilities)
+        hello = Hello(node=self.node, capabilities=self._capabilities)
 
         def told(reply: HelloReply | None) -> None:
             if asked != self._asked:
@@ -91,7 +92,7 @@ class Node(Process):
                 self.after(500 + self.rng.random() * 500, self._hello_if, asked)
                 return
             self._asked += 1
-            self.world.watch.enrolled(self.name, self.identity.key)
+            self.world.watch.enrolled(self.node, self.identity.key)
             if not self._beating:
                 self._beating = True
                 self.after(self.rng.random() * _BEAT_MS, self._beat)
@@ -112,7 +113,7 @@ class Node(Process):
     def _telemetry(self) -> None:
         self.core.breakers.measured(self.world.now / 1000, latency_ms=1.0)
         telemetry = Telemetry(
-            node=self.name,
+            node=self.node,
             at_ms=self.world.wall_ms() + self.plan.skew_ms,
             cpu_free=0.5,
             memory_free=0.5,
@@ -125,7 +126,7 @@ class Node(Process):
         self._publish(self.identity.seal(TELEMETRY, [encode(telemetry)]))
 
     def _publish(self, body: bytes) -> None:
-        subject = self.world.subjects.telemetry(self.name)
+        subject = self.world.subjects.telemetry(self.node)
         self.send(self.world.server.broadcast, "telemetry", subject, body)
 
     # Orders
@@ -146,7 +147,7 @@ class Node(Process):
         self._queued.extend(orders.run)
         self._run()
         if orders.hand_back:
-            goodbye = Goodbye(node=self.name, handed_back=tuple(orders.hand_back), leaving=False)
+            goodbye = Goodbye(node=self.node, handed_back=tuple(orders.hand_back), leaving=False)
             self._publish(self.identity.seal(GOODBYE, [encode(goodbye)]))
         if orders.enrol:
             self._hello()
@@ -174,7 +175,7 @@ class Node(Process):
         for attempt, outcome in answers:
             said = lied(outcome) if self.rng.random() < self.plan.lies else outcome
             self._places += 1
-            made = claim(self.name, attempt, said, 0.5, "estimated:tdp")
+            made = claim(self.node, attempt, said, 0.5, "estimated:tdp")
             if self.rng.random() < self.plan.garbles:
                 made = msgspec.structs.replace(made, **{self.rng.choice(_GARBLED): "0" * 64})
             line = encode(made)
@@ -188,7 +189,7 @@ class Node(Process):
 
     def _forge(self) -> None:
         """Claim what was given to others, or to nobody yet: all that it needs to know is in the open logs."""
-        made = [each for each in self.world.watch.decided[-8:] if self.name not in each[1].nodes]
+        made = [each for each in self.world.watch.decided[-8:] if self.node not in each[1].nodes]
         if not made:
             return
         sequence, assigned = self.rng.choice(made)
@@ -196,7 +197,7 @@ class Node(Process):
             decision=sequence + self.rng.choice((0, 0, 0, 7)),
             task=assigned.task,
             attempt=assigned.attempt + self.rng.choice((0, 0, 0, 1)),
-            node=self.name,
+            node=self.node,
             status="ok",
             spec=assigned.spec,
             module=assigned.module,
@@ -232,5 +233,5 @@ class Node(Process):
         if not self.core.is_idle or not self.writer.idle:
             self.after(100.0, self._finish, away_ms)
             return
-        self._publish(self.identity.seal(GOODBYE, [encode(Goodbye(node=self.name))]))
+        self._publish(self.identity.seal(GOODBYE, [encode(Goodbye(node=self.node))]))
         self.kill(away_ms)

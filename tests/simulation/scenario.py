@@ -29,8 +29,11 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A node. With these probabilities it lies (liars say the same), fails of itself, claims what was given to others as well, or
-    claims what cannot be: an output that is not its digest's, an answer to another question."""
+    """A node; `lies`, `faults`, `forges` and `garbles` are probabilities.
+
+    Liars say the same. It fails of itself (`faults`), claims what was given to others as well (`forges`), or claims what cannot be
+    (`garbles`): an output that is not its digest's, an answer to another question.
+    """
 
     name: str
     slots: int = 2
@@ -39,6 +42,7 @@ class NodePlan:
     forges: float = 0.0
     garbles: float = 0.0
     skew_ms: int = 0
+    twin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that a history depends on."""
+    """Everything that a history depends on. `skews_ms` are what the coordinators' clocks are wrong by, in turn."""
 
     seed: int
     network: Network = Network()
@@ -80,6 +84,7 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     calm_ms: float = 20_000
     strategy: str = "weighted"
+    skews_ms: tuple[int, ...] = (0,)
 
     def can_end(self) -> bool:
         """Whether there is somebody for everything, so that only a bug keeps a task from its end."""
@@ -172,6 +177,7 @@ def draw(seed: int) -> Scenario:
         submissions=submissions,
         faults=_faults(rng, everyone, calm_ms),
         calm_ms=calm_ms,
+        skews_ms=tuple(rng.choice([0, 0, 0, -20_000, 20_000]) for _ in coordinators),
         strategy=rng.choice(["weighted", "weighted", "round-robin", "least-loaded", "latency-aware"]),
     )
 
@@ -199,6 +205,7 @@ def _nodes(rng: random.Random) -> tuple[NodePlan, ...]:
             forges=rng.choice([0.0, 0.3]) if at < liars else 0.0,
             garbles=rng.choice([0.0, 0.0, 0.3]) if at < liars else 0.0,
             skew_ms=rng.choice([0, 0, -90_000, 40_000]),
+            twin=rng.random() < 0.03,
         )
         for at in range(many)
     )

@@ -45,10 +45,11 @@ class _Shrinker:
         self._try(self._with(network=Network(delay_ms=self.scenario.network.delay_ms)))
         for name in ("drop", "duplicate", "lost_answers"):
             self._try(self._with(network=replace(self.scenario.network, **{name: 0.0})))
+        self._try(self._with(skews_ms=(0,)))
         for at in range(len(self.scenario.submissions)):
             self._fewer(self.scenario.submissions[at].lines, partial(self._asking, at))
         for at in range(len(self.scenario.nodes)):
-            for name in ("lies", "faults", "forges", "garbles", "skew_ms"):
+            for name in ("lies", "faults", "forges", "garbles", "skew_ms", "twin"):
                 self._try(self._changed("nodes", at, **{name: 0}))
 
     def _fewer(self, items: tuple[Any, ...], of: Callable[[tuple[Any, ...]], Scenario]) -> None:

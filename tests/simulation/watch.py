@@ -291,6 +291,11 @@ class Watch:
         """Whether everything that was asked has its end, and everyone knows it."""
         return not self.unsettled and not self.open_entries
 
+    def unsettled_names(self) -> list[str]:
+        """The tasks that have no verdict yet."""
+        items = (self.submitted[source] for source in sorted(self.unsettled))
+        return [item.name for item in items if isinstance(item, Submission)]
+
     def lacking(self) -> Iterator[str]:
         """What has no end yet, for people."""
         for source in sorted(self.unsettled):

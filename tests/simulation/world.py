@@ -63,11 +63,16 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What came of a scenario. `print` is the digest of all that was written, `violation` the promise that it broke."""
+    """What came of a scenario.
+
+    `settled_ms` is the time from the last fault to the end of everything, `print` the digest of all that was written,
+    `violation` the promise that it broke.
+    """
 
     scenario: Scenario
     events: int
     simulated_ms: float
+    settled_ms: float
     print: str
     violation: Violation | None
     trace: list[str]
@@ -99,7 +104,9 @@ class World:
         for name in scenario.verifiers:
             self.processes[name] = Verifier(self, name)
         for plan in scenario.nodes:
-            self.processes[plan.name] = parts.node(self, plan)
+            self.processes[plan.name] = parts.node(self, plan, plan.name)
+            if plan.twin:
+                self.processes[f"{plan.name}'"] = parts.node(self, plan, f"{plan.name}'")
         for name in scenario.clients():
             self.processes[name] = parts.client(self, name)
 
@@ -156,6 +163,17 @@ class World:
             if self.now > end:
                 raise Violation("everything comes to its end", "; ".join(self.watch.lacking()))
             self._run_until(self.now + 250)
+            self._ask_why()
+
+    def _ask_why(self) -> None:
+        """Whoever leads and has read what was asked can say of each task where it stands."""
+        for process in self.processes.values():
+            if isinstance(process, Coordinator) and isinstance(process.term, CoordinatorTerm):
+                for name in self.watch.unsettled_names():
+                    if process.term.explain(name) == "unknown":
+                        raise Violation(
+                            "why says where a task stands", f"{process.name} does not know {name}"
+                        )
 
     def _run_until(self, when: float) -> None:
         agenda = self._agenda
@@ -180,7 +198,15 @@ class World:
 
     def history(self, violation: Violation | None) -> History:
         """What came of it."""
-        return History(self.scenario, self.events, self.now, self._print.hexdigest(), violation, self.trace)
+        return History(
+            self.scenario,
+            self.events,
+            self.now,
+            max(0.0, self.now - self.scenario.calm_ms),
+            self._print.hexdigest(),
+            violation,
+            self.trace,
+        )
 
 
 _REAL = Parts()
