@@ -15,6 +15,7 @@ from bus.errors import BusError
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
 from bus.streams import last_sequence
+from bus.terms import first_of
 from bus.writer import FencedWriter
 from coordinator.core import Core
 from coordinator.courier import Courier
@@ -96,15 +97,7 @@ class Term:
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
         """Do `work` until the first of it is done, while time passes; whatever fails first is raised."""
-        tasks = [asyncio.create_task(one) for one in (*work, self._tick())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first_of(*work, self._tick())
 
     async def _catch_up(self) -> None:
         # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
@@ -115,7 +108,7 @@ class Term:
         self._results = LogReader(self._bus, "results", self._on_results, start=first)
         self._results.start()
         self._tasks.start()
-        await _first(
+        await first_of(
             self._tasks.reached(await last_sequence(self._bus, "tasks")),
             self._full.wait(),
         )
@@ -218,16 +211,3 @@ class Term:
 
     def _now_ms(self) -> int:
         return int(self._settings.clock() * 1000)
-
-
-async def _first(*work: Coroutine[Any, Any, Any]) -> None:
-    """Wait for the first of these and drop the others; raises what it raised."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

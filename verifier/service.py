@@ -5,79 +5,32 @@ given up at once, so that a standby leads within a moment.
 """
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Iterator
 
 import structlog
 
 from bus.connection import Bus
-from bus.errors import BusUnavailable, Fenced
 from bus.signing import Identity
-from bus.streams import ensure_streams
+from bus.terms import serve_terms, until_told
 from verifier.settings import VerifierSettings
 from verifier.term import Term
 
 __all__ = ["run"]
 
 _log = structlog.get_logger("verifier")
-_RETRY_S = 0.5
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def run(settings: VerifierSettings, *, stop: asyncio.Event | None = None) -> None:
     """Serve as a verifier until `stop` is set, or a signal comes where no `stop` is given.
 
-    Waits for ever for a bus that is away. Raises `bus.errors.BadSignature` if the identity on disk cannot be used.
+    Waits for ever for a bus that is away. Raises `bus.errors.IdentityUnusable` if the identity on disk cannot be used.
     """
     identity = Identity.load(settings.identity)
-    with contextlib.nullcontext(stop) if stop is not None else _signals() as until:
-        serving = asyncio.create_task(_serve(settings, identity), name="verifier")
-        stopping = asyncio.create_task(until.wait())
-        try:
-            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-        finally:
-            serving.cancel()
-            stopping.cancel()
-            await asyncio.gather(serving, stopping, return_exceptions=True)
+    await until_told(_serve(settings, identity), stop)
     _log.info("stopped", name=settings.name)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, asked.set)
-    try:
-        yield asked
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 async def _serve(settings: VerifierSettings, identity: Identity) -> None:
     async with await Bus.connect(
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
-        while True:
-            try:
-                await ensure_streams(bus)
-                await _one_term(bus, identity, settings)
-            except Fenced as error:
-                _log.warning("standing by: another verifier writes", reason=str(error))
-            except BusUnavailable as error:
-                _log.warning("the bus is not ready: trying again", reason=str(error))
-                await asyncio.sleep(_RETRY_S)
-
-
-async def _one_term(bus: Bus, identity: Identity, settings: VerifierSettings) -> None:
-    term = Term(bus, identity, settings)
-    try:
-        await term.serve()
-    finally:
-        # Shielded from a second cancellation: the lease must be given up even by a process in a hurry.
-        await asyncio.shield(term.close())
+        await serve_terms(bus, lambda: Term(bus, identity, settings), name=settings.name)

@@ -18,6 +18,7 @@ from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
 from bus.streams import last_sequence
+from bus.terms import first_of
 from bus.writer import FencedWriter
 from verifier import reputation
 from verifier.archive import Archive
@@ -142,15 +143,7 @@ class Term:
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
         """Do `work` until the first of it is done, while the merge runs; whatever fails first is raised."""
-        tasks = [asyncio.create_task(one) for one in (*work, self._ask_for_the_end())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first_of(*work, self._ask_for_the_end())
 
     async def _catch_up(self) -> None:
         # VERDICTS first, RESULTS last: then most tasks are known to be closed before anything is kept about them.

@@ -8,9 +8,9 @@ from cyclopts import Parameter
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
 from ambient.cli.output import err, print_json
-from ambient.cli.signals import stop_signals
 from ambient.extras import needs
 from ambient.settings import default_data, read_cluster_file
+from bus.terms import stop_signals
 
 __all__ = ["commands"]
 

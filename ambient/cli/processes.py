@@ -1,12 +1,10 @@
 """`node`, `coordinator`, `verifier`, `server`: the processes, one each, as containers and init systems run them."""
 
-import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from cyclopts import Parameter
@@ -14,9 +12,9 @@ from cyclopts import Parameter
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
-from ambient.cli.signals import stop_signals
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.terms import stop_signals
 
 __all__ = ["commands"]
 
@@ -94,7 +92,8 @@ async def coordinator(
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
     settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
-    return await _until_told(lambda stop: run(settings, stop=stop))
+    await run(settings)
+    return Exit.OK
 
 
 async def verifier(
@@ -113,7 +112,8 @@ async def verifier(
     folder = data or default_data(where.cluster) / "verifier"
     instance = name or f"verifier-{secrets.token_hex(4)}"
     settings = VerifierSettings(url=where.nats, cluster=where.cluster, data=folder, name=instance)
-    return await _until_told(lambda stop: run(settings, stop=stop))
+    await run(settings)
+    return Exit.OK
 
 
 async def server(
@@ -134,17 +134,11 @@ async def server(
         if connection.json:
             print_json({"nats": running.url, "monitor": running.monitor_url, "cluster": name})
         err.print(f"nats-server listens at {running.url}, cluster {name}; ctrl-C ends it")
-        return await _until_told(lambda stop: stop.wait())
+        await stop_signals().wait()
+    return Exit.OK
 
 
 commands = (node, coordinator, verifier, server)
-
-
-async def _until_told(run: Callable[[asyncio.Event], Coroutine[Any, Any, Any]]) -> Exit:
-    """Run a service until SIGTERM or SIGINT; a second signal kills, as the default does."""
-    stop = stop_signals()
-    await run(stop)
-    return Exit.OK
 
 
 def _log_to_stderr(level: str) -> None:

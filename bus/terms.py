@@ -1,0 +1,94 @@
+"""Serving in terms: what every service of which one leads at a time does around its terms.
+
+Guarantees that a term is always closed before the next begins, whatever ended it; that losing the log to another writer or the bus for
+a while ends a term and never the process; and that a process told to stop gives up what it holds at once, so that a standby leads
+within a moment. What a term does is the service's own.
+"""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from bus.connection import Bus
+from bus.errors import BusUnavailable, Fenced
+from bus.streams import ensure_streams
+
+__all__ = ["Term", "first_of", "serve_terms", "stop_signals", "until_told"]
+
+_log = structlog.get_logger("bus.terms")
+_RETRY_S = 0.5
+_COLLECT_AFTER = 50_000
+
+
+class Term(Protocol):
+    """One stretch of following the logs and leading. `serve` ends when the term does, by `Fenced` or otherwise."""
+
+    async def serve(self) -> None:
+        """Follow, then lead, until somebody else does."""
+
+    async def close(self) -> None:
+        """End all that `serve` began and give the lease up."""
+
+
+async def serve_terms(bus: Bus, new_term: Callable[[], Term], *, name: str) -> None:
+    """Term after term, for ever. Each is new: nothing of the memory of one that ended is used again."""
+    while True:
+        try:
+            await ensure_streams(bus)
+            await _one(new_term())
+        except Fenced as error:
+            _log.warning("standing by: another one leads", name=name, reason=str(error))
+        except BusUnavailable as error:
+            _log.warning("the bus is not ready: trying again", name=name, reason=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+
+async def _one(term: Term) -> None:
+    try:
+        await term.serve()
+    finally:
+        # Shielded from a second cancellation: the lease must be given up even by a process in a hurry.
+        await asyncio.shield(term.close())
+
+
+async def until_told(serving: Coroutine[Any, Any, Any], stop: asyncio.Event | None = None) -> None:
+    """Serve until `stop` is set, or SIGTERM or SIGINT comes where no `stop` is given; raises what ended the serving."""
+    told = stop or stop_signals()
+    before = gc.get_threshold()
+    # What a service folds is much, lives long and makes no cycles: the default would walk over it every few hundred messages.
+    gc.set_threshold(_COLLECT_AFTER, 50)
+    try:
+        await first_of(serving, told.wait())
+    finally:
+        gc.set_threshold(*before)
+
+
+async def first_of(*work: Coroutine[Any, Any, Any]) -> None:
+    """Do all of `work` until the first of it is done, then drop the rest; raises what that first one raised."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def stop_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; a second one ends the process as if nobody listened."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
