@@ -20,12 +20,14 @@ class Scripted:
         self._ending = ending
 
     async def serve(self) -> None:
+        """End as told."""
         self._notes.append("serve")
         if self._ending is not None:
             raise self._ending
         await asyncio.Event().wait()
 
     async def close(self) -> None:
+        """Note it."""
         self._notes.append("close")
 
 
