@@ -297,7 +297,7 @@ class Executor:
 def _read(body: bytes) -> list[Instruction]:
     try:
         return _INSTRUCTION.decode_lines(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     try:
         # One instruction that carries a spec which its client wrote over several lines.
@@ -305,14 +305,15 @@ def _read(body: bytes) -> list[Instruction]:
     except Malformed:
         pass
     instructions: list[Instruction] = []
+    bad: list[Malformed] = []
     try:
         for line in split_lines(body):
             try:
                 instructions.append(decode(line, _INSTRUCTION))
             except Malformed as error:
-                _log.warning(
-                    "not an instruction", reason=str(error), line=line[:200].decode(errors="replace")
-                )
+                bad.append(error)
     except Malformed as error:
-        _log.warning("not an instruction", reason=str(error))
+        bad.append(error)
+    # Once a message: whoever may write to this subject must not fill the disk with what is said about it.
+    _log.warning("not an instruction", lines=len(bad), reason=str(bad[0]) if bad else "")
     return instructions
