@@ -162,7 +162,7 @@ class _Draft:
 def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = random.Random(seed)  # noqa: S311 -- a simulation
-    calm_ms = rng.uniform(6_000, 26_000)
+    calm_ms = rng.uniform(3_000, 18_000)
     nodes = _nodes(rng)
     coordinators = COORDINATORS[: rng.choice([1, 2, 2, 2, 3])]
     verifiers = VERIFIERS[: rng.choice([1, 2, 2, 2])]
@@ -175,7 +175,7 @@ def draw(seed: int) -> Scenario:
         coordinators=coordinators,
         verifiers=verifiers,
         submissions=submissions,
-        faults=_faults(rng, everyone, calm_ms),
+        faults=_faults(rng, everyone, submissions, calm_ms),
         calm_ms=calm_ms,
         skews_ms=tuple(rng.choice([0, 0, 0, -20_000, 20_000]) for _ in coordinators),
         strategy=rng.choice(["weighted", "weighted", "round-robin", "least-loaded", "latency-aware"]),
@@ -226,12 +226,23 @@ def _submissions(rng: random.Random, draft: _Draft) -> tuple[Submission, ...]:
     return tuple(sorted(made, key=lambda each: each.at_ms))
 
 
-def _faults(rng: random.Random, everyone: list[str], calm_ms: float) -> tuple[Fault, ...]:
-    kinds = ["crash"] * 5 + ["pause"] * 3 + ["cut", "hold"] * 2 + ["lease", "restart", "fill", "leave"]
+def _faults(
+    rng: random.Random, everyone: list[str], submissions: tuple[Submission, ...], calm_ms: float
+) -> tuple[Fault, ...]:
+    kinds = (
+        ["crash"] * 5 + ["pause"] * 4 + ["cut", "hold"] * 2 + ["lease", "lease", "restart", "fill", "leave"]
+    )
+    leaders = [name for name in everyone if name[0] in "cv"]
     made = []
     for _ in range(rng.choice([0, 2, 4, 6, 8, 12])):
         kind = rng.choice(kinds)
-        target = rng.choice(everyone)
+        # Most of what can go wrong goes wrong where something is going on.
+        target = rng.choice(leaders if rng.random() < 0.3 else everyone)
+        at_ms = (
+            rng.choice(submissions).at_ms + rng.expovariate(1 / 200)
+            if rng.random() < 0.5
+            else rng.uniform(500, calm_ms)
+        )
         if kind == "fill":
             target = rng.choice(LOGS)
         elif kind == "lease":
@@ -241,5 +252,5 @@ def _faults(rng: random.Random, everyone: list[str], calm_ms: float) -> tuple[Fa
         elif kind == "leave":
             target = rng.choice([name for name in everyone if name.startswith("n")])
         ms = rng.choice([50, 500, 2_500, 4_000, 12_000])
-        made.append(Fault(rng.uniform(500, calm_ms), kind, target, ms, rng.choice([0, 0, 1, 2, 3, 5, 9])))
+        made.append(Fault(min(at_ms, calm_ms), kind, target, ms, rng.choice([0, 0, 1, 2, 3, 5, 9])))
     return tuple(sorted(made, key=lambda each: each.at_ms))

@@ -8,7 +8,7 @@ from tests.simulation.scenario import draw
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
 
-WITHIN = 250
+WITHIN = 100
 """Seeds that are enough for each of the mutations; most need fewer than ten."""
 
 SEEN_AS = {
@@ -34,7 +34,7 @@ def _first_failure(mutation: str) -> int:
 
 @pytest.mark.parametrize("mutation", list(MUTATIONS))
 def test_a_broken_rule_is_seen(mutation: str) -> None:
-    """Within 250 seeds some history breaks the promise that the rule is there for."""
+    """Within 100 seeds some history breaks the promise that the rule is there for."""
     be_quiet()
     violation = play(draw(_first_failure(mutation)), MUTATIONS[mutation]).violation
 

@@ -35,6 +35,8 @@ BEGIN_MS = 1_577_836_800_000
 PATIENCE_MS = 240_000
 """Simulated time after the last fault in which everything must come to its end."""
 
+_WHY_EVERY_MS = 3_000
+
 TIMING = Timing(
     tick_ms=1_000,
     queue_allowance_ms=4_000,
@@ -158,12 +160,14 @@ class World:
             arrange(self, fault)
         self._run_until(self.scenario.calm_ms)
         self._calm()
-        end = self.scenario.calm_ms + PATIENCE_MS
+        end, asked = self.scenario.calm_ms + PATIENCE_MS, self.now
         while not self.watch.quiet:
             if self.now > end:
                 raise Violation("everything comes to its end", "; ".join(self.watch.lacking()))
             self._run_until(self.now + 250)
-            self._ask_why()
+            if self.now > asked + _WHY_EVERY_MS:
+                asked = self.now
+                self._ask_why()
 
     def _ask_why(self) -> None:
         """Whoever leads and has read what was asked can say of each task where it stands."""
