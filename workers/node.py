@@ -278,10 +278,16 @@ class Node:
         self._heartbeat.soon()
         if not await _unless(switch.now, self._finish()):
             _log.warning("cut short", open=self._core.open_count, unsent=self._executor.writer.backlog)
+            await self._leave()
             return EXIT_CUT_SHORT
-        await self._heartbeat.goodbye()
+        await self._leave()
         _log.info("drained", node=self._node)
         return EXIT_DRAINED
+
+    async def _leave(self) -> None:
+        """Say goodbye: what is still open here is assigned to others at once, and not only once the silence is noticed."""
+        if self._bus.is_connected:
+            await self._heartbeat.goodbye()
 
     async def _finish(self) -> bool:
         try:
