@@ -36,9 +36,7 @@ def why(core: Core, name: str, now_ms: int) -> WhyReply:
         return WhyReply(
             task=name,
             state="refused",
-            detail=f"refused: {refused.field}: {refused.limit}"
-            if refused.field
-            else f"refused: {refused.limit}",
+            detail=f"{refused.field}: {refused.limit}" if refused.field else refused.limit,
             field=refused.field,
             limit=refused.limit,
         )
