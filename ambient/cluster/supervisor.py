@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
@@ -34,6 +35,7 @@ _DRAIN_S = 10.0
 _STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier"), 5.0), (("server",), 10.0))
 _PR_SET_PDEATHSIG = 1
 _OFFERED = 0.8
+_DEATHS_AT_START = 3
 
 
 class ClusterFailed(AmbientError):
@@ -144,7 +146,21 @@ class Supervisor:
             ProcessPlan(self.server.name, "server", tuple(self.server.command()))
         )
         await self._spawn(running)
-        await self.server.ready()
+        assert running.process is not None  # noqa: S101 -- just spawned
+        ready = asyncio.create_task(self.server.ready())
+        ended = asyncio.create_task(running.process.wait())
+        try:
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                raise ClusterFailed(
+                    f"nats-server does not start: {_last_line(self.plan.data / 'nats' / 'nats.log')}\n"
+                    f"if port {self.server.port} is taken, choose another --port (0 picks a free one)"
+                )
+            ready.result()
+        finally:
+            ready.cancel()
+            ended.cancel()
+            await asyncio.gather(ready, ended, return_exceptions=True)
         self._watch(running)
 
     async def _spawn(self, running: Running) -> None:
@@ -187,7 +203,8 @@ class Supervisor:
             async with asyncio.timeout(ready_s):
                 await self._answers(bus, "coordinator")
                 await self._answers(bus, "verifier")
-                while await self._healthy_nodes(bus) < len(self.plan.node_names()):  # noqa: ASYNC110 -- asked over the bus
+                while await self._healthy_nodes(bus) < len(self.plan.node_names()):
+                    self._none_dies_again_and_again()
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise ClusterFailed(
@@ -199,9 +216,19 @@ class Supervisor:
             try:
                 await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=1)
             except BusError:
+                self._none_dies_again_and_again()
                 await asyncio.sleep(0.05)
             else:
                 return
+
+    def _none_dies_again_and_again(self) -> None:
+        """A process that cannot start does not get better by waiting: say which and why, in its own last words."""
+        for running in self.running.values():
+            if running.policy.count >= _DEATHS_AT_START:
+                log = self.plan.data / "logs" / f"{running.plan.name}.log"
+                raise ClusterFailed(
+                    f"{running.plan.name} ends whenever it starts, read {log}: {_last_line(log)}"
+                )
 
     async def _healthy_nodes(self, bus: Bus) -> int:
         try:
@@ -244,6 +271,12 @@ async def _end(running: Running, wait_s: float) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _last_line(log: Path) -> str:
+    """The last words of a process, or that there are none."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((line.strip()[-600:] for line in reversed(lines) if line.strip()), "it wrote no log")
 
 
 def _share_mb(nodes: int) -> int:
