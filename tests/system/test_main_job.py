@@ -88,7 +88,8 @@ async def test_a_running_task_can_be_cancelled(client: Client) -> None:
 async def test_why_names_each_node_and_its_reason(client: Client) -> None:
     """A task that no node fits waits, and `why` says of each node what is missing."""
     task = await client.submit(GUESTS / "add.wasm", 1, 2, entry="add", place={"region": "mars"})
-    reply = await client.why(task)
+    while not (reply := await client.why(task)).nodes:  # the coordinator looks at the module first
+        await asyncio.sleep(0.02)
     await client.cancel(task)
 
     assert reply.state == "waiting"
