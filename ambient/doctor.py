@@ -17,6 +17,7 @@ __all__ = ["Finding", "examine"]
 _SLOW_MS = 100.0
 _SKEW_S = 2.0
 _NEARLY_FULL = 0.8
+_SET_UP = "set the cluster up with `ambient up` or `ambient server`, or correct AMBIENT_CLUSTER"
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,8 +66,8 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
     for log in (*LOGS, "blobs"):
         finding = await _log(bus, log)
         yield finding
-        if not finding.ok and not finding.cure:
-            return
+        if not finding.ok and finding.cure == _SET_UP:
+            return  # without its logs there is no cluster to examine
     yield await _clock(bus)
     for service in ("coordinator", "verifier"):
         yield await _service(bus, service)
@@ -76,7 +77,7 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
 async def _server(bus: Bus) -> Finding:
     rtt_ms = await bus.round_trip_ms()
     version = bus.client.connected_server_version
-    detail = f"nats-server {version} at {bus.url}, {rtt_ms:.1f} ms away"
+    detail = f"nats-server {version.major}.{version.minor}.{version.patch} at {bus.url}, {rtt_ms:.1f} ms away"
     cure = (
         ""
         if rtt_ms < _SLOW_MS
@@ -100,7 +101,7 @@ async def _log(bus: Bus, log: str) -> Finding:
             f"log {log}",
             ok=False,
             detail=str(error),
-            cure="set the cluster up with `ambient up` or `ambient server`",
+            cure=_SET_UP,
         )
     full = info.state.bytes / info.config.max_bytes if info.config.max_bytes > 0 else 0.0
     detail = f"{info.state.messages:,} messages, {full:.0%} of {info.config.max_bytes:,} bytes"
@@ -126,7 +127,14 @@ async def _service(bus: Bus, service: str) -> Finding:
         health = await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=2)
     except BusError as error:
         return Finding(service, ok=False, detail=str(error), cure=f"start one: `ambient {service}`")
-    return Finding(service, ok=health.leading, detail=f"{health.name} leads, epoch {health.epoch}")
+    if not health.leading:
+        return Finding(
+            service,
+            ok=False,
+            detail=f"{health.name} stands by, nobody leads",
+            cure="wait some seconds: it takes over once the last leader's lease has run out; if not, see its log",
+        )
+    return Finding(service, ok=True, detail=f"{health.name} leads")
 
 
 async def _nodes(bus: Bus) -> Finding:

@@ -105,9 +105,9 @@ class StillOpen(AmbientError, TimeoutError):
     """There is no verdict within `timeout_s`. The task goes on: ask for it again with `vcp.result(error.task)`."""
 
     def __init__(self, task: str, timeout_s: float) -> None:
+        self.within = f"task {task} has no verdict after {timeout_s:g} s; if it was submitted, it goes on"
         super().__init__(
-            f"task {task} has no verdict after {timeout_s:g} s; it goes on: ask again with `vcp.result({task!r})`, "
-            f"or see what it waits for with `vcp.why({task!r})`"
+            f"{self.within}: ask again with `vcp.result({task!r})`, or see what it waits for with `vcp.why({task!r})`"
         )
         self.task = task
 

@@ -73,6 +73,8 @@ def _read_settings() -> dict[str, str]:
         try:
             table = tomllib.loads(path.read_text())
         except FileNotFoundError:
+            if os.environ.get("AMBIENT_CONFIG"):
+                raise Malformed("AMBIENT_CONFIG", f"{path} does not exist: create it, or unset it") from None
             continue
         except (OSError, ValueError) as error:
             raise Malformed(str(path), f"is no readable TOML: {error}") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from cyclopts import App, CycloptsError
+from rich.markup import escape
 
 from ambient.cli import cluster, inspection, nodes, processes, tasks
 from ambient.cli.exits import Exit
@@ -79,12 +80,17 @@ def _explain(error: Exception) -> Exit:
     code = _exit_code(error)
     if code is Exit.INTERNAL:
         structlog.get_logger("ambient").exception("a fault of ours: please report it")
-    err.print(f"[bold red]error:[/] {_escaped(str(error) or type(error).__name__)}")
+    err.print(f"[bold red]error:[/] {escape(_sentence(error))}")
     return code
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def _sentence(error: Exception) -> str:
+    """The error's own words, but advice for the command line instead of for a program."""
+    if isinstance(error, StillOpen):
+        return f"{error.within}: `ambient result {error.task}` waits again, `ambient why {error.task}` says what for"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _exit_code(error: Exception) -> Exit:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import Connection
+from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data, read_cluster_file
@@ -14,21 +14,28 @@ from bus.terms import stop_signals
 
 __all__ = ["commands"]
 
+_NONE_OR_MORE = validators.Number(gte=0)
+
 
 async def up(
     *,
-    nodes: Annotated[int, Parameter(help="How many nodes.")] = 3,
+    nodes: Annotated[int, Parameter(validator=_NONE_OR_MORE, help="How many nodes.")] = 3,
     data: Annotated[
         Path | None, Parameter(help="Folder of the cluster; it holds cluster.json and the logs.")
     ] = None,
-    port: Annotated[int, Parameter(help="NATS port on loopback; 0 picks a free one.")] = 4222,
+    port: Annotated[int, Parameter(validator=PORT, help="NATS port on loopback; 0 picks a free one.")] = 4222,
     strategy: Annotated[
         Literal["weighted", "round-robin", "least-loaded", "latency-aware"],
         Parameter(help="How nodes are chosen."),
     ] = "weighted",
-    coordinators: Annotated[int, Parameter(help="How many coordinators; one leads.")] = 1,
-    verifiers: Annotated[int, Parameter(help="How many verifiers; one leads.")] = 1,
-    slots: Annotated[int | None, Parameter(help="Guests at a time on each node. Default: the cores.")] = None,
+    coordinators: Annotated[
+        int, Parameter(validator=AT_LEAST_ONE, help="How many coordinators; one leads.")
+    ] = 1,
+    verifiers: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="How many verifiers; one leads.")] = 1,
+    slots: Annotated[
+        int | None,
+        Parameter(validator=AT_LEAST_ONE, help="Guests at a time on each node. Default: the cores."),
+    ] = None,
     connection: Connection = Connection(),
 ) -> Exit:
     """Start a local cluster and keep it running: what dies is started again; ctrl-C drains and stops it."""
@@ -64,8 +71,8 @@ async def up(
 
 async def demo(
     *,
-    tasks: Annotated[int, Parameter(help="Size of the burst.")] = 5000,
-    nodes: Annotated[int, Parameter(help="How many honest nodes.")] = 3,
+    tasks: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="Size of the burst.")] = 5000,
+    nodes: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="How many honest nodes.")] = 3,
     connection: Connection = Connection(),
 ) -> Exit:
     """Show everything with real parts: guests, failures, a liar outvoted, a burst, and kills under load.

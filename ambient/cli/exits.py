@@ -13,9 +13,9 @@ class Exit(IntEnum):
     NOT_VERIFIED = 1
     """The task ended otherwise: the guest failed, or it was cancelled or expired; for `check` and `doctor`: not fit."""
     USAGE = 2
-    """The command line or a file given to it is not right."""
+    """The command line is not right, or a file or task that it names."""
     REFUSED = 3
-    """The cluster refused the task: field and limit are named."""
+    """The task breaks the contract, found here or by the cluster: field and limit are named."""
     UNAVAILABLE = 4
     """No server, no coordinator or no verifier answers, or a log is full."""
     TIMEOUT = 5

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from msgspec.structs import asdict
 
 from ambient.cli.exits import Exit
+from ambient.cli.files import read_file
 from ambient.cli.options import Connection
-from ambient.cli.output import err, out, print_json, table
+from ambient.cli.output import complete, err, out, print_json
 from ambient.cli.tasks import open_client
+from ambient.cli.views import service_lines
 from ambient.doctor import examine
 from ambient.extras import needs
 
@@ -18,7 +19,9 @@ __all__ = ["commands"]
 
 async def check(
     module: Annotated[Path, Parameter(help="A .wasm or .wat file.")],
-    *args: Annotated[str, Parameter(allow_leading_hyphen=True, help="Arguments for the trial runs.")],
+    *args: Annotated[
+        str, Parameter(help="Arguments for the trial runs; `--` before those that begin with a dash.")
+    ],
     entry: Annotated[
         str | None, Parameter(help="Exported function; a command's `_start` if not given.")
     ] = None,
@@ -31,11 +34,12 @@ async def check(
     with needs("node"):
         from sandbox.report import check as check_module  # noqa: PLC0415 -- an extra
 
-    stdin = b"" if input_ is None else input_.read_bytes()
-    report = await check_module(module.read_bytes(), entry=entry or "_start", args=list(args), input=stdin)
+    stdin = b"" if input_ is None else read_file("--input", input_)
+    report = await check_module(
+        read_file("MODULE", module), entry=entry or "_start", args=list(args), input=stdin
+    )
     if connection.json:
-        runs = [asdict(run) for run in report.runs]  # on their own wire they are arrays; people want names
-        print_json({"fit": report.fit, **asdict(report), "runs": runs})
+        print_json({"fit": report.fit, **complete(report)})
         return Exit.OK if report.fit else Exit.NOT_VERIFIED
     for label, text in report.lines():
         out.print(f"[bold]{label:<14}[/] {text}", markup=True)
@@ -49,19 +53,8 @@ async def health(*, connection: Connection = Connection()) -> Exit:
     if connection.json:
         print_json(found)
         return Exit.OK if found.ok else Exit.NOT_VERIFIED
-    rows = [
-        (
-            service.service,
-            service.name,
-            "leads" if service.leading else "stands by",
-            str(service.epoch),
-            str(service.open),
-            str(service.waiting),
-            " ".join(f"{log}:{sequence}" for log, sequence in service.folded.items()),
-        )
-        for service in filter(None, (found.coordinator, found.verifier))
-    ]
-    out.print(table(("service", "name", "role", "epoch ", "open ", "waiting ", "read up to"), rows))
+    for line in service_lines(found):
+        out.print(line)
     err.print(
         f"{found.round_trip_ms:.1f} ms to the server"
         + ("" if found.ok else "; not well: try `ambient doctor`")

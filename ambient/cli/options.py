@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, validators
 
 from ambient.settings import ConnectionSettings, resolve
 
-__all__ = ["Connection", "Submission"]
+__all__ = ["AT_LEAST_ONE", "PORT", "Connection", "Submission"]
+
+AT_LEAST_ONE = validators.Number(gte=1)
+PORT = validators.Number(gte=0, lte=65535)
 
 _CONNECTION = Group("Connection", sort_key=90)
 _TASK = Group("Task", sort_key=50)

@@ -10,7 +10,7 @@ import structlog
 from cyclopts import Parameter
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import Connection
+from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
@@ -35,7 +35,9 @@ async def node(
     region: Annotated[str | None, Parameter(help="Where it stands.")] = None,
     node_type: Annotated[str | None, Parameter(help="What it is: phone, laptop, server, edge …")] = None,
     label: Annotated[dict[str, str] | None, Parameter(help="`--label.gpu yes`, several if need be.")] = None,
-    slots: Annotated[int | None, Parameter(help="Guests at a time. Default: the cores.")] = None,
+    slots: Annotated[
+        int | None, Parameter(validator=AT_LEAST_ONE, help="Guests at a time. Default: the cores.")
+    ] = None,
     memory_mb: Annotated[
         int | None, Parameter(help="Memory offered to guests. Default: what is free.")
     ] = None,
@@ -118,7 +120,7 @@ async def verifier(
 
 async def server(
     *,
-    port: Annotated[int, Parameter(help="TCP port on loopback; 0 picks a free one.")] = 4222,
+    port: Annotated[int, Parameter(validator=PORT, help="TCP port on loopback; 0 picks a free one.")] = 4222,
     data: _Data = None,
     connection: Connection = Connection(),
 ) -> Exit:

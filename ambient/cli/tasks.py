@@ -1,30 +1,44 @@
 """`run`, `submit`, `result`, `cancel`, `why`, `tasks`: what a user does with tasks."""
 
+import asyncio
 import datetime as dt
 import sys
-from base64 import b64encode
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-from msgspec import to_builtins
+from cyclopts import Parameter, validators
+from rich.markup import escape
 
 from ambient import connect
 from ambient.cli.exits import Exit
+from ambient.cli.files import read_file
 from ambient.cli.options import Connection, Submission
-from ambient.cli.output import err, out, print_bytes, print_json, table
+from ambient.cli.output import complete, err, out, print_bytes, print_json
+from ambient.cli.views import reasons_table, tasks_table
 from ambient.client import Client
+from ambient.errors import BusUnavailable
 from ambient.verdict import TaskVerdict
+from bus.errors import Malformed
 from bus.messages import Limits, Place, TaskState, WhyReply
 
 __all__ = ["commands", "open_client"]
 
+_OVER = ("verified", "failed", "cancelled", "expired", "refused")
 _CONNECT_S = 2.0
 """A person at a prompt waits less gladly than a service."""
 
-_Arguments = Annotated[str, Parameter(allow_leading_hyphen=True, help="Arguments of the guest.")]
+_Arguments = Annotated[
+    str, Parameter(help="Arguments of the guest; `--` before those that begin with a dash.")
+]
 _Task = Annotated[str, Parameter(help="Task: `<client>.<id>`, or `<id>` of our own.")]
-_Timeout = Annotated[float | None, Parameter(help="Seconds to wait; the task itself goes on.")]
+_Timeout = Annotated[
+    float | None,
+    Parameter(validator=validators.Number(gt=0), help="Seconds to wait; the task itself goes on."),
+]
+_NOTE_AFTER_S = 2.0
+"""Who waits longer is told what for."""
+_NOTE_EVERY_S = 5.0
 
 
 def open_client(connection: Connection) -> Client:
@@ -46,8 +60,9 @@ async def run(
     """
     async with open_client(connection) as client:
         handle = await client.submit(module, *_arguments(args, task), **_submission(task))
-        verdict = await client.result(handle, timeout_s=timeout, check=False)
-        return await _answer(verdict, connection)
+        return _answer(
+            await _verdict(client, handle.name, handle.result(timeout_s=timeout, check=False)), connection
+        )
 
 
 async def submit(
@@ -66,40 +81,50 @@ async def submit(
 async def result(task: _Task, *, timeout: _Timeout = None, connection: Connection = Connection()) -> Exit:
     """Wait for a task's verdict and answer like `run`."""
     async with open_client(connection) as client:
-        verdict = await client.result(_full_name(task, connection), timeout_s=timeout, check=False)
-        return await _answer(verdict, connection)
+        name = _full_name(task, connection)
+        verdict = await _verdict(client, name, client.result(name, timeout_s=timeout, check=False))
+        return _answer(verdict, connection)
 
 
 async def cancel(task: _Task, *, connection: Connection = Connection()) -> Exit:
     """Withdraw one of our own tasks, also a running one; its verdict is then `cancelled`."""
     async with open_client(connection) as client:
         name = _full_name(task, connection)
-        await client.cancel(name)
-        print_json({"task": name, "asked": True}) if connection.json else err.print(f"asked to cancel {name}")
-    return Exit.OK
+        standing = await _standing(client, name)
+        state = "unknown" if standing is None else standing.state
+        over = state in _OVER
+        if not over:
+            await client.cancel(name)
+    if connection.json:
+        print_json({"task": name, "asked": not over, "state": state})
+    elif over:
+        err.print(f"{name} is {state} already")
+    else:
+        err.print(f"asked to cancel {name}" + (", which is not known so far" if state == "unknown" else ""))
+    return Exit.NOT_VERIFIED if over and state != "cancelled" else Exit.OK
 
 
 async def why(task: _Task, *, connection: Connection = Connection()) -> Exit:
     """Say where a task stands and the reason for it, node by node."""
     async with open_client(connection) as client:
         reply: WhyReply = await client.why(_full_name(task, connection))
+    code = Exit.USAGE if reply.state == "unknown" else Exit.OK
     if connection.json:
         print_json(reply)
-        return Exit.OK
-    out.print(f"[bold]{reply.task}[/] is [bold]{reply.state}[/]: {reply.detail}")
-    if reply.field or reply.limit:
-        out.print(f"  {reply.field}: {reply.limit}")
+        return code
+    out.print(f"[bold]{reply.task}[/] is [bold]{reply.state}[/]: {escape(reply.detail)}")
     if reply.nodes:
-        rows = [("✓" if n.chosen else "", n.node, f"{n.score:.3f}", n.reason) for n in reply.nodes]
-        out.print(table(("", "node", "score ", "reason"), rows))
-    return Exit.OK
+        out.print(reasons_table(reply.nodes))
+    return code
 
 
 async def tasks(
     *,
     state: Annotated[TaskState | None, Parameter(help="Only tasks in this state.")] = None,
     mine: Annotated[bool, Parameter(help="Only our own.", negative="")] = False,
-    limit: Annotated[int, Parameter(help="At most so many.")] = 50,
+    limit: Annotated[
+        int, Parameter(validator=validators.Number(gte=1, lte=1000), help="At most so many.")
+    ] = 50,
     connection: Connection = Connection(),
 ) -> Exit:
     """List the newest tasks."""
@@ -110,8 +135,7 @@ async def tasks(
     if connection.json:
         print_json(found)
         return Exit.OK
-    rows = [(t.task, t.state, str(t.attempt or ""), str(t.priority), " ".join(t.nodes)) for t in found]
-    out.print(table(("task", "state", "attempt ", "priority ", "nodes"), rows))
+    out.print(tasks_table(found))
     return Exit.OK
 
 
@@ -131,7 +155,7 @@ def _number(text: str) -> int | float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"an exported function takes numbers, not {text!r}") from None
+        raise Malformed("ARGS", f"an exported function takes numbers, not {text!r}") from None
 
 
 def _submission(task: Submission) -> dict[str, Any]:
@@ -159,17 +183,50 @@ def _submission(task: Submission) -> dict[str, Any]:
 def _read(source: str | None) -> bytes:
     if source is None:
         return b""
-    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    return sys.stdin.buffer.read() if source == "-" else read_file("--input", Path(source))
 
 
 def _full_name(task: str, connection: Connection) -> str:
     return task if "." in task else f"{connection.settings.client}.{task}"
 
 
-async def _answer(verdict: TaskVerdict, connection: Connection) -> Exit:
+async def _verdict(client: Client, name: str, result: Awaitable[TaskVerdict]) -> TaskVerdict:
+    """Wait for the result; say on stderr what the task waits for, and on ctrl-C that it goes on."""
+    notes = asyncio.create_task(_note_waiting(client, name))
+    try:
+        return await result
+    except asyncio.CancelledError:
+        err.print(
+            f"{name} goes on: `ambient result {name}` waits for it, `ambient cancel {name}` withdraws it"
+        )
+        raise
+    finally:
+        notes.cancel()
+
+
+async def _note_waiting(client: Client, name: str) -> None:
+    said = ""
+    await asyncio.sleep(_NOTE_AFTER_S)
+    while True:
+        reply = await _standing(client, name)
+        if reply is not None and reply.state == "waiting" and reply.detail != said:
+            said = reply.detail
+            err.print(f"{name}: {escape(said)}; `ambient why {name}` says more")
+        await asyncio.sleep(_NOTE_EVERY_S)
+
+
+async def _standing(client: Client, name: str) -> WhyReply | None:
+    """Where a task stands; nothing where no coordinator answers, which is no reason to fail."""
+    try:
+        return await client.why(name)
+    except BusUnavailable:
+        return None
+
+
+def _answer(verdict: TaskVerdict, connection: Connection) -> Exit:
     """Output to stdout, who says so to stderr."""
     if connection.json:
-        print_json({**to_builtins(verdict.wire), "output": b64encode(verdict.output).decode()})
+        print_json(complete(verdict.wire) | {"output": verdict.output})
     elif verdict.verified:
         print_bytes(verdict.output)
         if err.is_terminal:
@@ -177,7 +234,8 @@ async def _answer(verdict: TaskVerdict, connection: Connection) -> Exit:
                 f"[green]verified[/] by {', '.join(verdict.nodes)}; {verdict.fuel:,} fuel, {verdict.wall_ms:.1f} ms"
             )
     else:
-        err.print(f"[bold red]{verdict.status}[/]: {verdict.reason} {verdict.detail}".rstrip())
+        reason = f" ({verdict.reason})" if verdict.reason not in ("", verdict.status) else ""
+        err.print(f"[bold red]{verdict.status}[/]{reason}: {escape(verdict.detail or 'no more is known')}")
         if verdict.stderr:
-            err.print(verdict.stderr.decode(errors="replace"), markup=False)
+            err.print(verdict.stderr.decode(errors="replace").rstrip("\n"), markup=False)
     return Exit.OK if verdict.verified else Exit.NOT_VERIFIED

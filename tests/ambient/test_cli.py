@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from rich.console import Console
 
 from ambient.cli.app import app
 from ambient.cli.exits import Exit
+from ambient.cli.views import nodes_table
+from bus.messages import Capabilities, NodeView
 from bus.server import free_port
 
 
@@ -96,3 +100,71 @@ def test_check_says_what_a_module_costs_and_why_one_is_unfit() -> None:
     assert report["runs"][0]["fuel"] == report["runs"][1]["fuel"] > 0
     assert unfit.returncode == Exit.NOT_VERIFIED
     assert "sock_accept" in unfit.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("up", "--nodes", "-1"), ("up", "--port", "65536"), ("node", "--slots", "0"), ("watch", "--times", "0")],
+)
+def test_numbers_out_of_range_are_refused_before_anything_starts(arguments: tuple[str, ...]) -> None:
+    """A number that cannot work is a usage error that names the option and the limit."""
+    done = ambient(*arguments)
+
+    assert done.returncode == Exit.USAGE
+    assert arguments[1] in done.stderr
+    assert "Must be" in done.stderr
+
+
+def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
+    """`up` does not wait for a server that has already ended; it says why, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        begun = time.monotonic()
+        done = ambient("up", "--nodes", "0", "--port", str(port), "--data", str(tmp_path))
+
+    assert done.returncode == Exit.USAGE
+    assert f"port {port} is taken" in done.stderr
+    assert time.monotonic() - begun < 15
+    assert not (tmp_path / "cluster.json").exists()
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_option(tmp_path: Path) -> None:
+    """A folder given as module or input is said in words, without an error number."""
+    done = ambient("check", str(tmp_path))
+
+    assert done.returncode == Exit.USAGE
+    assert f"MODULE: cannot read {tmp_path}" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_a_settings_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    """`AMBIENT_CONFIG` with a typing error is not read as "no settings"."""
+    done = ambient("nodes", AMBIENT_CONFIG=str(tmp_path / "none.toml"))
+
+    assert done.returncode == Exit.USAGE
+    assert "none.toml does not exist" in done.stderr
+
+
+def test_a_nodes_table_fits_a_terminal_of_80_columns() -> None:
+    """With names of usual length no figure is cut off, however large the counts are; a long name is folded."""
+    node = NodeView(
+        node="node-1",
+        key="",
+        state="draining",
+        score=0.9999,
+        terms={},
+        capabilities=Capabilities(version="1", engine="e", cores=2, memory_mb=64, slots=16),
+        open=16,
+        seen_ms_ago=1,
+        reputation=1.0,
+        agreed=123456,
+        latency_ms=123.4,
+        energy_j=99_999.0,
+        energy_method="estimated:tdp",
+    )
+    text = io.StringIO()
+    Console(file=text, width=80).print(nodes_table([node]))
+
+    assert max(len(line) for line in text.getvalue().splitlines()) <= 80
+    assert all(word in text.getvalue() for word in ("node-1", "draining", "123456", "16/16", "100.0 kJ"))
+    assert "…" not in text.getvalue()

@@ -1,0 +1,97 @@
+"""How nodes, services and tasks are drawn: within 80 columns where names are short, and never with a figure cut off."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ambient import ClusterHealth
+from ambient.cli.output import table
+from bus.messages import NodeReason, NodeView, TaskView
+
+__all__ = ["dashboard", "nodes_table", "reasons_table", "service_lines", "tasks_table"]
+
+_STYLE = {
+    "healthy": "green",
+    "safe": "yellow",
+    "draining": "yellow",
+    "suspect": "red",
+    "dead": "red",
+    "left": "dim",
+}
+_KILO = 1000.0
+
+
+def nodes_table(found: Iterable[NodeView]) -> Group:
+    """A row per node; below it how the energy was obtained, and why who is in safe mode is there."""
+    nodes = sorted(found, key=lambda node: node.node)
+    columns = (
+        "node",
+        "state",
+        "score ",
+        "slots ",
+        "idle ",
+        "ping ",
+        "agreed ",
+        "dissent ",
+        "fault ",
+        "energy ",
+    )
+    rows = [
+        (
+            n.node,
+            f"[{_STYLE[n.state]}]{n.state}[/]",
+            f"{n.score:.3f}",
+            f"{n.open}/{n.capabilities.slots}",
+            f"{n.cpu_free:.0%}",
+            f"{n.latency_ms:.1f} ms",
+            str(n.agreed),
+            f"[red]{n.dissented}[/]" if n.dissented else "0",
+            str(n.faulted),
+            _energy(n.energy_j),
+        )
+        for n in nodes
+    ]
+    notes = [f"{n.node} is in safe mode: {escape(n.safe_mode)}" for n in nodes if n.safe_mode]
+    if methods := sorted({n.energy_method for n in nodes if n.energy_method}):
+        notes.append(f"[dim]energy: {', '.join(methods)}, of the whole machine since the node started[/]")
+    return Group(table(columns, rows, gives_way="node"), *notes)
+
+
+def reasons_table(reasons: Iterable[NodeReason]) -> Table:
+    """Who was chosen, best first, then who was not, by name; a node that does not fit has no score."""
+    rows = [
+        ("✓" if r.chosen else "", r.node, f"{r.score:.3f}" if r.score else "", escape(r.reason))
+        for r in sorted(reasons, key=lambda r: (not r.chosen, -r.score, r.node))
+    ]
+    return table(("", "node", "score ", "reason"), rows, gives_way="reason")
+
+
+def tasks_table(tasks: Iterable[TaskView]) -> Table:
+    """A row per task; attempt, priority and nodes of open ones only."""
+    rows = [
+        (t.task, t.state, str(t.attempt or ""), str(t.priority) if t.submitted_ms else "", " ".join(t.nodes))
+        for t in tasks
+    ]
+    return table(("task", "state", "attempt ", "priority ", "nodes"), rows, gives_way="nodes")
+
+
+def service_lines(health: ClusterHealth) -> Iterator[str]:
+    """Two lines per service that answers: who leads and what is open; how far it has read each log."""
+    for service in filter(None, (health.coordinator, health.verifier)):
+        role = "leads" if service.leading else "stands by"
+        epoch = f", epoch {service.epoch}" if service.epoch else ""
+        yield f"[bold]{service.service}[/] {service.name} {role}{epoch}: {service.open} open" + (
+            f", {service.waiting} waiting, strategy {service.strategy}" if service.strategy else ""
+        )
+        yield "  has read " + ", ".join(f"{log} {sequence}" for log, sequence in service.folded.items())
+
+
+def dashboard(health: ClusterHealth, found: Iterable[NodeView]) -> Group:
+    """Services above, nodes below; nodes that left in order are gone."""
+    return Group(*service_lines(health), "", nodes_table(n for n in found if n.state != "left"))
+
+
+def _energy(joules: float) -> str:
+    return f"{joules:.1f} J" if joules < _KILO else f"{joules / _KILO:.1f} kJ"
