@@ -1,235 +1,39 @@
-"""What must hold of every history, looked at with every write, every message and every notice.
-
-It reads the logs with the published message types, and knows nothing of the cores: a broken promise is seen here whoever broke it.
-"""
+"""What must hold of every history: of the logs, of what nodes and clients are told, and of what clients hand out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ambient.outstanding import Entry as Expected
-from bus.messages import (
-    Abandoned,
-    Assign,
-    Assigned,
-    CancelAttempt,
-    Decision,
-    Enrolled,
-    Inconclusive,
-    Leader,
-    Quorum,
-    Refused,
-    Result,
-    Verdict,
-    VerdictLine,
-)
-from bus.reader import Entry
-from bus.wire import decode, decoder, split_lines
-from coordinator.intake import read_entry
+from bus.messages import Assign, CancelAttempt, Refused, Verdict, VerdictLine
+from bus.wire import decode, decoder
 from coordinator.tasks import Submission
-from sandbox.job import Job
-from tests.simulation import guest
-from workers.attempt import seed
+from tests.simulation.logwatch import LogWatch
+from tests.simulation.promises import Violation, hold, members
 
 if TYPE_CHECKING:
-    from tests.simulation.server import Log
     from tests.simulation.world import World
 
 __all__ = ["Violation", "Watch"]
 
-_DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
 _LINE: msgspec.json.Decoder[VerdictLine] = msgspec.json.Decoder(VerdictLine)
-_RESULT = decoder(Result)
-_ENVELOPE = b'{"payloadType"'
 
 
-class Violation(AssertionError):
-    """A promise is broken. `rule` names it, so that a shorter history can be recognised as the same failure."""
-
-    def __init__(self, rule: str, detail: str) -> None:
-        super().__init__(f"{rule}: {detail}")
-        self.rule = rule
-        self.detail = detail
-
-
-@dataclass(slots=True)
-class _Task:
-    """What the logs say of one name."""
-
-    assigned: dict[int, tuple[int, Assigned]] = field(default_factory=dict)
-    abandoned: Abandoned | None = None
-    verdict: Verdict | None = None
-
-
-class Watch:
-    """The state of the promises. Each `on_…` is called with a stored entry."""
+class Watch(LogWatch):
+    """All promises. `open_entries` are what clients wait for."""
 
     def __init__(self, world: "World") -> None:
-        self._world = world
-        self.tasks: dict[str, _Task] = {}
-        self.submitted: dict[tuple[int, int], Submission | Refused] = {}
-        self.refused: dict[tuple[int, int], Refused] = {}
-        self.unsettled: set[tuple[int, int]] = set()
+        super().__init__(world)
         self.open_entries: dict[Expected, None] = {}
-        self.decided: list[tuple[int, Assigned]] = []
-        self._bare: set[bytes] = set()
         self._handed_out: set[Expected] = set()
-        self._owners: dict[str, str] = {}
-        self._epoch = 0
-        self._results: list[list[bytes]] = []
-        self._marks: dict[str, list[str]] = {"assignments": [], "verdicts": []}
-        self._lies = sum(1 for node in world.scenario.nodes if node.lies)
-
-    def task(self, name: str) -> _Task:
-        """The record of a name, made if need be."""
-        return self.tasks.setdefault(name, _Task())
-
-    # Writes
-
-    def stored(self, log: "Log", entry: Entry, mark: str) -> None:
-        """A message is in a log."""
-        if log.name == "tasks":
-            self._on_tasks(entry)
-        elif log.name == "results":
-            self._results.append(_members(entry.body))
-        else:
-            self._on_mark(log, mark)
-            on = self._on_decision if log.name == "assignments" else self._on_line
-            kind: Any = _DECISION if log.name == "assignments" else _LINE
-            for line in _members(entry.body):
-                on(entry.sequence, kind.decode(line))
-
-    def _on_mark(self, log: "Log", mark: str) -> None:
-        """A writer that has a successor never writes again."""
-        marks = self._marks[log.name]
-        if not marks or marks[-1] != mark:
-            _hold(
-                mark not in marks,
-                "a stale writer is refused",
-                f"{mark} wrote to {log.name} after {marks[-1:]}",
-            )
-            marks.append(mark)
-
-    def _on_tasks(self, entry: Entry) -> None:
-        for line, item in enumerate(read_entry(entry)):
-            if isinstance(item, Submission | Refused):
-                self.submitted[entry.sequence, line] = item
-                self.unsettled.add((entry.sequence, line))
-                if isinstance(item, Submission):
-                    self._check_bare(item)
-                    known = self.tasks.get(item.name)
-                    if known is not None and known.verdict is not None:
-                        self._settle(item.name)
-
-    def _check_bare(self, item: Submission) -> None:
-        """No two lines without id are alike in a scenario, so each is stored once, however often it was sent."""
-        if item.spec.id is None:
-            _hold(item.raw not in self._bare, "what is sent again is stored once", item.name)
-            self._bare.add(item.raw)
-
-    def _on_decision(self, sequence: int, decision: Decision) -> None:
-        match decision:
-            case Assigned():
-                self._on_assigned(sequence, decision)
-            case Abandoned():
-                task = self.task(decision.task)
-                _hold(task.abandoned is None, "a task is given up once", decision.task)
-                task.abandoned = decision
-            case Refused():
-                _hold(decision.source in self.submitted, "what is refused was asked", str(decision))
-                _hold(decision.source not in self.refused, "a submission is refused once", str(decision))
-                _hold(decision.source in self.unsettled, "what has a verdict is not refused", str(decision))
-                self.refused[decision.source] = decision
-                self.unsettled.discard(decision.source)
-            case Enrolled():
-                self._owners.setdefault(decision.node, decision.key)
-            case Leader():
-                _hold(
-                    decision.epoch == self._epoch + 1,
-                    "epochs follow each other",
-                    f"{self._epoch}: {decision}",
-                )
-                self._epoch = decision.epoch
-
-    def _on_assigned(self, sequence: int, assigned: Assigned) -> None:
-        task, key = self.task(assigned.task), f"{assigned.task}#{assigned.attempt}"
-        item = self.submitted.get(assigned.source)
-        _hold(isinstance(item, Submission), "what is assigned was asked", key)
-        assert isinstance(item, Submission)
-        _hold(assigned.attempt not in task.assigned, "one decision for an attempt", key)
-        _hold(assigned.attempt == len(task.assigned) + 1, "attempts are numbered one by one", key)
-        _hold(assigned.attempt <= item.spec.max_attempts, "no attempt beyond max_attempts", key)
-        _hold(task.abandoned is None, "what is given up is not assigned", key)
-        nodes = assigned.nodes
-        _hold(len(set(nodes)) == len(nodes), "replicas are on different nodes", f"{key}: {nodes}")
-        _hold(all(node in self._owners for node in nodes), "only enrolled nodes get work", f"{key}: {nodes}")
-        task.assigned[assigned.attempt] = (sequence, assigned)
-        self.decided.append((sequence, assigned))
-
-    # Verdicts
-
-    def _on_line(self, sequence: int, line: VerdictLine) -> None:
-        if isinstance(line, Inconclusive):
-            _hold(self.task(line.task).verdict is None, "no question after the verdict", line.task)
-        if not isinstance(line, Verdict):
-            return
-        task, name = self.task(line.task), line.task
-        _hold(task.verdict is None, "one verdict for a task", f"{name} again at {sequence}")
-        task.verdict = line
-        voters = (*line.agree, *line.dissent)
-        _hold(len(set(voters)) == len(voters), "a node votes once", f"{name}: {voters}")
-        if line.agree:
-            self._check_evidence(line, task)
-        else:
-            _hold(task.abandoned is not None, "a verdict has evidence or was given up", name)
-            assert task.abandoned is not None
-            _hold(line.status == task.abandoned.status, "a task ends as it was given up", name)
-        self._settle(name)
-
-    def _settle(self, name: str) -> None:
-        verdict = self.tasks[name].verdict
-        assert verdict is not None
-        for source in list(self.unsettled):
-            item = self.submitted[source]
-            if isinstance(item, Submission) and item.name == name and item.digest.hex() == verdict.spec:
-                self.unsettled.discard(source)
-
-    def _check_evidence(self, verdict: Verdict, task: _Task) -> None:
-        name, most = verdict.task, verdict.verify.agree if isinstance(verdict.verify, Quorum) else 1
-        _hold(len(verdict.agree) >= most, "a quorum agrees", f"{name}: {verdict.agree} of {most}")
-        item = self.submitted[verdict.source]
-        assert isinstance(item, Submission)
-        _hold(item.spec.verify == verdict.verify, "the policy asked for is applied", name)
-        _hold(item.digest.hex() == verdict.spec, "a verdict is about what was asked", name)
-        for node, (sequence, line) in zip((*verdict.agree, *verdict.dissent), verdict.evidence, strict=True):
-            result = decode(self._results[sequence - 1][line], _RESULT)
-            same = (result.output_digest, result.trace) == (verdict.output_digest, verdict.trace)
-            _hold((result.node, result.task) == (node, name), "evidence is what it says", name)
-            _hold(same == (node in verdict.agree), "who agrees has said so", f"{name}: {node}")
-            given = task.assigned.get(result.attempt)
-            _hold(
-                given is not None and node in given[1].nodes and result.decision == given[0],
-                "only assigned nodes count", f"{name}: {node}",
-            )  # fmt: skip
-        if most > self._lies and (most > 1 or not self._lies):
-            self._check_answer(verdict, item)
-
-    def _check_answer(self, verdict: Verdict, item: Submission) -> None:
-        """With fewer liars than a quorum needs, the answer is the honest one."""
-        job = Job(module="", args=list(item.spec.work.args), seed=seed(verdict.task, item.digest.hex()))
-        true = guest.run(job, 0.0)
-        status = "verified" if true.status == "ok" else true.status
-        said = (verdict.status, verdict.output, verdict.trace)
-        _hold(said == (status, true.output, true.trace), "the answer is right", f"{verdict.task}: {said}")
 
     # Messages
 
     def told(self, by: str, subject: str, body: bytes) -> None:
         """A service tells a node or client something: it is durable by now."""
         kind = subject.split(".")[2]
-        for line in _members(body):
+        for line in members(body):
             if kind == "assign":
                 self._told_assign(by, subject.rpartition(".")[2], line)
             elif kind == "done":
@@ -237,25 +41,25 @@ class Watch:
                 assert isinstance(verdict, Verdict)
                 known = self.tasks.get(verdict.task)
                 durable = known is not None and known.verdict == verdict
-                _hold(durable, "durable before told", f"{by} tells of {verdict.task}")
+                hold(durable, "durable before told", f"{by} tells of {verdict.task}")
             elif kind == "rejected":
                 refused = decode(line, decoder(Refused))
-                _hold(refused.source in self.refused, "durable before told", f"{by} refuses {refused}")
+                hold(refused.source in self.refused, "durable before told", f"{by} refuses {refused}")
 
     def _told_assign(self, by: str, node: str, line: bytes) -> None:
         if b'"kind":"assign"' in line:
             told = decode(line, decoder(Assign))
             given = self.task(told.task).assigned.get(told.attempt)
             durable = given is not None and given[0] == told.decision and node in given[1].nodes
-            _hold(durable, "durable before told", f"{by} gives {told.task}#{told.attempt} to {node}")
+            hold(durable, "durable before told", f"{by} gives {told.task}#{told.attempt} to {node}")
         elif b'"kind":"cancel"' in line:
             stopped = decode(line, decoder(CancelAttempt))
             durable = self.task(stopped.task).abandoned is not None
-            _hold(durable, "durable before told", f"{by} stops {stopped.task}#{stopped.attempt} on {node}")
+            hold(durable, "durable before told", f"{by} stops {stopped.task}#{stopped.attempt} on {node}")
 
     def enrolled(self, node: str, key: str) -> None:
         """A node heard yes to its hello."""
-        _hold(self._owners.get(node) == key, "durable before told", f"{node} is not enrolled")
+        hold(self._owners.get(node) == key, "durable before told", f"{node} is not enrolled")
 
     # Clients
 
@@ -263,7 +67,7 @@ class Watch:
         """A client heard that its message is stored."""
         entries = self._world.server.logs["tasks"].entries
         there = sequence <= len(entries) and entries[sequence - 1].subject.endswith(f".{client}")
-        _hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
+        hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
 
     def expected(self, entry: Expected) -> None:
         """A client waits for this entry."""
@@ -271,13 +75,13 @@ class Watch:
 
     def handed_out(self, entry: Expected, verdict: Verdict) -> None:
         """A client hands a verdict to its user."""
-        _hold(entry not in self._handed_out, "a verdict is handed out once", entry.name)
-        _hold(entry.digest == verdict.spec, "a verdict is about what was asked", entry.name)
+        hold(entry not in self._handed_out, "a verdict is handed out once", entry.name)
+        hold(entry.digest == verdict.spec, "a verdict is about what was asked", entry.name)
         self._handed_out.add(entry)
 
     def closed(self, entry: Expected) -> None:
         """A client waits for this entry no more."""
-        _hold(entry in self.open_entries, "an entry ends once", entry.name)
+        hold(entry in self.open_entries, "an entry ends once", entry.name)
         del self.open_entries[entry]
 
     def forget_entries(self, client: str) -> None:
@@ -303,13 +107,3 @@ class Watch:
             yield f"{item.name if isinstance(item, Submission) else item.task} (submitted at {source})"
         for entry in self.open_entries:
             yield f"its client waits for {entry.name}"
-
-
-def _members(body: bytes) -> list[bytes]:
-    lines = split_lines(body)
-    return lines[1:] if lines[0].startswith(_ENVELOPE) else lines
-
-
-def _hold(fact: bool, rule: str, detail: str) -> None:  # noqa: FBT001 -- the fact that must hold
-    if not fact:
-        raise Violation(rule, detail)
