@@ -1,0 +1,67 @@
+"""A network between a process and the NATS server that a test can cut."""
+
+import asyncio
+from typing import Self
+
+
+class Proxy:
+    """Passes bytes on until `cut`, and again after `mend`. Use as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("nats://").partition(":")
+        self._target = (host, int(port))
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing = True
+
+    @property
+    def url(self) -> str:
+        """Where to connect instead."""
+        assert self._server is not None
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close everything."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Drop all connections, and every new one at once."""
+        self._passing = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """Pass again."""
+        self._passing = True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._passing:
+            writer.transport.abort()
+            return
+        onward, back = await asyncio.open_connection(*self._target)
+        both = {writer, back}
+        self._writers |= both
+        try:
+            await asyncio.gather(_pass(reader, back), _pass(onward, writer))
+        finally:
+            self._writers -= both
+            for each in both:
+                each.transport.abort()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.transport.abort()
