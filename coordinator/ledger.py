@@ -91,10 +91,10 @@ class Ledger:
         # A task that is known from a decision may have been submitted only after this.
         if task is None or task.source[0] > sequence:
             return
-        if not task.closing and not task.cancelled:
-            task.cancelled = True
-            if self.leading:
+        if not task.closing:
+            if self.leading and not task.cancelled:
                 self.cancels.append(task)
+            task.cancelled = max(task.cancelled, sequence)
 
     def unfit(self, task: Task, field: str, limit: str) -> None:
         """A well-formed submission cannot run: it is to be refused, and its name is free for the next."""
@@ -285,6 +285,8 @@ class Ledger:
         task.closing = True  # whoever still holds the record must not act on it
         for rival in rivals or ():
             self.submit(rival)
+        # What was withdrawn was no task, so the cancel was meant for the one that takes its place, if that was there already.
+        self.cancel(task.name, task.cancelled)
 
     def _uncount(self, task: Task) -> None:
         if task.raw is not None:

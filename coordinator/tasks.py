@@ -105,8 +105,8 @@ class Holder:
     """One node's part in one attempt. `key` is how telemetry names it: `<task>#<attempt>`."""
 
     __slots__ = (
-        "attempt", "decision", "expected_ms", "key", "node", "renewed_ms", "row", "score", "sent_ms", "since_ms",
-        "state", "task",
+        "attempt", "decision", "deliveries", "expected_ms", "key", "node", "renewed_ms", "row", "score", "sent_ms",
+        "since_ms", "state", "task",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,7 @@ class Holder:
         self.node = node
         self.row = row
         self.decision = 0
+        self.deliveries = 1
         self.state = RUNNING
         self.since_ms = self.sent_ms = self.renewed_ms = now_ms
         self.expected_ms = expected_ms
@@ -163,7 +164,7 @@ class Task:
         self.max_attempts = 0
         self.together = False
         self.admitted = False
-        self.cancelled = False
+        self.cancelled = 0  # the sequence in TASKS of the last cancel that concerns it
         self.closing = False
         self.attempt = 0
         self.holders: list[Holder] = []
