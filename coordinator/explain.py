@@ -80,7 +80,7 @@ def _standing(task: Task) -> str:
         return "its module or input is being looked up in the blob store"
     if task.is_running():
         running = sum(holder.state == RUNNING for holder in task.holders)
-        return f"attempt {task.attempt} of at most {task.max_attempts}: {running} nodes are at work"
+        return f"attempt {task.attempt} of at most {task.max_attempts}: {running} node{'s are' if running != 1 else ' is'} at work"
     return "all its nodes have answered; the verifier judges"
 
 

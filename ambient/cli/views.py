@@ -21,6 +21,7 @@ _STYLE = {
     "left": "dim",
 }
 _KILO = 1000.0
+_EVERYONE_ELSE = "*"
 
 
 def nodes_table(found: Iterable[NodeView]) -> Group:
@@ -60,10 +61,10 @@ def nodes_table(found: Iterable[NodeView]) -> Group:
 
 
 def reasons_table(reasons: Iterable[NodeReason]) -> Table:
-    """Who was chosen, best first, then who was not, by name; a node that does not fit has no score."""
+    """Who was chosen, then who fits, both in the order of the strategy, then the others by name; only who fits has a score."""
     rows = [
         ("✓" if r.chosen else "", r.node, f"{r.score:.3f}" if r.score else "", escape(r.reason))
-        for r in sorted(reasons, key=lambda r: (not r.chosen, -r.score, r.node))
+        for r in sorted(reasons, key=_place)
     ]
     return table(("", "node", "score ", "reason"), rows, gives_way="reason")
 
@@ -91,6 +92,11 @@ def service_lines(health: ClusterHealth) -> Iterator[str]:
 def dashboard(health: ClusterHealth, found: Iterable[NodeView]) -> Group:
     """Services above, nodes below; nodes that left in order are gone."""
     return Group(*service_lines(health), "", nodes_table(n for n in found if n.state != "left"))
+
+
+def _place(reason: NodeReason) -> tuple[bool, bool, bool, str]:
+    fits = reason.chosen or bool(reason.score)
+    return not reason.chosen, not fits, reason.node == _EVERYONE_ELSE, "" if fits else reason.node
 
 
 def _energy(joules: float) -> str:
