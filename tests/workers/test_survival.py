@@ -197,7 +197,7 @@ async def test_a_crashing_node_is_gone_before_its_nth_answer(
 async def test_two_signals_of_one_kind_end_a_process_at_once(
     world: World, processes: list[NodeProcess], tmp_path: Path
 ) -> None:
-    """SIGTERM drains, SIGINT beside it changes nothing, a second SIGTERM ends; the exit code says that work was left."""
+    """SIGTERM drains, SIGINT beside it changes nothing, a second SIGTERM ends with a goodbye; the exit code says that work was left."""
     coordinator = world.coordinator
     processes.append(NodeProcess(settings_for(world, tmp_path / "node")))
     process = processes[0].process
@@ -213,6 +213,7 @@ async def test_two_signals_of_one_kind_end_a_process_at_once(
     process.send_signal(signal.SIGTERM)
 
     assert await processes[0].ended() == EXIT_CUT_SHORT
+    await coordinator.until(lambda: coordinator.goodbyes)
     assert [result.task for _, result in coordinator.results] == ["me.warm"]
 
 
