@@ -210,8 +210,10 @@ class Bus:
             pong.cancel()
 
     async def _on_error(self, error: Exception) -> None:
-        self._trouble = reason(error)
-        _log.debug("bus trouble", reason=self._trouble)
+        _log.debug("bus trouble", reason=reason(error))
+        # What the server said (not authorised, say) explains more than the broken socket that follows it.
+        if not self._trouble or not isinstance(error, OSError):
+            self._trouble = reason(error)
 
     async def _on_disconnect(self) -> None:
         if not self.client.is_closed:

@@ -2,12 +2,13 @@
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import nats.js.errors
 import pytest
 import pytest_asyncio
+import structlog
 
 from bus.connection import Bus
 from bus.server import NatsServer
@@ -19,6 +20,13 @@ SMALL = StreamLimits(
     max_bytes=dict.fromkeys(("tasks", "assignments", "results", "verdicts", "blobs"), 64 * 1024**2)
 )
 """JetStream reserves a stream's space; many test clusters share one server's disk."""
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """What one test says about logging is forgotten before the next: some count log lines, some want none."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
