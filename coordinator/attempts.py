@@ -1,8 +1,9 @@
 """Which node holds which attempt, and since when: the room it takes, its lease, its delivery.
 
 Guarantees: what was taken of a node's room is released exactly once, whether a result came, the node was lost, or the task is over; and
-an attempt is given up when its node is lost or its lease ran out, never because the verifier is slow. No timer per attempt: a node
-that lives sends telemetry, and that is when its attempts are looked at; one that does not is dead within 10 s.
+an attempt is given up when its node is lost, its lease ran out or its node drops it each time, never because the verifier
+is slow. No timer per attempt: a node that lives sends telemetry, and that is when its attempts are looked at; one that does not is
+dead within 10 s.
 """
 
 from collections.abc import Collection
@@ -109,8 +110,12 @@ class Attempts:
         elif not listed and now_ms - holder.sent_ms > self._timing.redeliver_ms:
             if holder.task.closing:
                 self._end(holder, LOST)
+            elif holder.deliveries >= self._timing.deliveries:
+                self._end(holder, LOST)
+                checked.expired.append(holder)
             elif holder.task.raw is not None:
                 holder.sent_ms = now_ms
+                holder.deliveries += 1
                 checked.undelivered.append(holder)
 
     def lease_ms(self, holder: Holder) -> int:

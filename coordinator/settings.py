@@ -20,7 +20,8 @@ class Timing:
     """The spans that the core reckons with.
 
     An attempt's lease is its wall limit plus `queue_allowance_ms`; telemetry that lists it renews the lease, in all up to
-    `renewals` times its length. An attempt that its node does not list `redeliver_ms` after it was sent is sent again.
+    `renewals` times its length. An attempt that its node does not list `redeliver_ms` after it was sent is sent again,
+    `deliveries` times in all: it may be what ends that node each time.
     Retries wait `backoff_ms`, doubled each time up to `backoff_limit_ms`. A task out of attempts whose
     last claim came less than `settle_ms` ago waits for the verifier. A retry that has found too few nodes for `stranded_ms` asks
     for fewer at once, and is given up if every node that fits is used up; one that was heard in the last `return_ms` may return. Claims that the verifier passed over are made good after `unjudged_ms`. A verdict is published again
@@ -31,6 +32,7 @@ class Timing:
     queue_allowance_ms: int = 30_000
     renewals: int = 10
     redeliver_ms: int = 4_000
+    deliveries: int = 4
     backoff_ms: int = 50
     backoff_limit_ms: int = 30_000
     settle_ms: int = 5_000

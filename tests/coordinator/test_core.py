@@ -138,7 +138,7 @@ def test_an_unlisted_attempt_is_delivered_again() -> None:
 
 def test_a_lease_that_runs_out_moves_the_work() -> None:
     """A node that lives and never lists the attempt loses it after the lease, and does not get it again."""
-    world = World(1)
+    world = World(1, timing=Timing(deliveries=99))
     world.submit(task("t", limits={"wall_ms": 1000}))
     world.flush()
     for _ in range(40):
@@ -148,6 +148,26 @@ def test_a_lease_that_runs_out_moves_the_work() -> None:
     world.advance(1000)
     world.flush()
 
+    assert [(each.nodes, each.replaces) for each in attempts(world, "me.t")] == [
+        (("n0",), ()),
+        (("n1",), ("n0",)),
+    ]
+
+
+def test_an_attempt_that_its_node_drops_each_time_moves_on() -> None:
+    """After four deliveries in vain another node gets it, long before the lease is over: it may be what ends that node."""
+    world = World(1)
+    world.submit(task("t", limits={"wall_ms": 600_000}))
+    world.flush()
+    world.revive("n1")
+    delivered = 0
+    for _ in range(30):
+        delivered += bool(world.held["n0"])
+        world.lose("n0")
+        world.advance(1000)
+        world.flush()
+
+    assert delivered == 4
     assert [(each.nodes, each.replaces) for each in attempts(world, "me.t")] == [
         (("n0",), ()),
         (("n1",), ("n0",)),
