@@ -138,8 +138,8 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        with contextlib.suppress(FileNotFoundError):
-            (self.plan.data / "cluster.json").unlink()
+        if everyone:  # whoever started nothing wrote none: then it is that of the cluster that runs here
+            (self.plan.data / "cluster.json").unlink(missing_ok=True)
 
     async def _start_server(self) -> None:
         running = self.running[self.server.name] = Running(

@@ -1,8 +1,12 @@
 """What the command says about tasks: where they stand, what they wait for, and that a typing error is none of the guest's."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from ambient.cli.exits import Exit
+from ambient.cluster import ClusterFailed, ClusterPlan, Supervisor
 from tests.system.logs import GUESTS, Cli
 
 ADD = ("run", str(GUESTS / "add.wasm"), "1", "2", "--entry", "add")
@@ -76,3 +80,24 @@ async def test_a_cluster_that_nobody_set_up_is_a_finding(cli: Cli) -> None:
     assert done.returncode == Exit.NOT_VERIFIED
     assert b"AVCP_nowhere_TASKS does not exist" in done.stdout
     assert b"AMBIENT_CLUSTER" in done.stdout
+
+
+async def test_a_folder_in_use_is_left_as_it_is(shared: Supervisor) -> None:
+    """A second `up` in one folder is refused, and the first stays to be found there: never two servers on one store."""
+    described = (shared.plan.data / "cluster.json").read_bytes()
+    for _ in range(2):
+        with pytest.raises(ClusterFailed, match="already runs"):
+            async with Supervisor(ClusterPlan(data=shared.plan.data)):
+                pass
+
+    assert (shared.plan.data / "cluster.json").read_bytes() == described
+
+
+async def test_a_process_that_cannot_start_ends_the_start(tmp_path: Path) -> None:
+    """A node that dies whenever it starts fails the cluster within seconds, with the node's own reason; nothing is left."""
+    plan = ClusterPlan(data=tmp_path, nodes=1, node_options={"node-1": ("--fault", "nonsense")})
+    with pytest.raises(ClusterFailed, match=r"node-1 ends whenever it starts.*fault"):
+        async with Supervisor(plan):
+            pass
+
+    assert not (tmp_path / "cluster.json").exists()
