@@ -8,7 +8,7 @@ import msgspec
 
 from ambient.settings import ConnectionSettings
 from bus.connection import Bus
-from bus.errors import BusError
+from bus.errors import BusError, NoResponder
 from bus.messages import NodesReply, ServiceHealth
 from bus.subjects import LOGS
 
@@ -125,8 +125,15 @@ async def _clock(bus: Bus) -> Finding:
 async def _service(bus: Bus, service: str) -> Finding:
     try:
         health = await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=2)
+    except NoResponder:
+        return Finding(service, ok=False, detail="none is running", cure=f"start one: `ambient {service}`")
     except BusError as error:
-        return Finding(service, ok=False, detail=str(error), cure=f"start one: `ambient {service}`")
+        return Finding(
+            service,
+            ok=False,
+            detail=_said(error),
+            cure="it hangs or is overloaded: see its log, then restart it",
+        )
     if not health.leading:
         return Finding(
             service,
@@ -143,7 +150,9 @@ async def _nodes(bus: Bus) -> Finding:
             bus.subjects.service("coordinator", "nodes"), b"{}", NodesReply, timeout_s=2
         )
     except BusError as error:
-        return Finding("nodes", ok=False, detail=str(error), cure="see the coordinator's log")
+        return Finding(
+            "nodes", ok=False, detail=f"unknown: {_said(error)}", cure="first the coordinator, see above"
+        )
     healthy = [node for node in reply.nodes if node.state == "healthy"]
     ill = [
         f"{n.node} {n.state}" + (f" ({n.safe_mode})" if n.safe_mode else "")
@@ -154,3 +163,8 @@ async def _nodes(bus: Bus) -> Finding:
     return Finding(
         "nodes", ok=bool(healthy), detail=detail, cure="" if healthy else "start one: `ambient node`"
     )
+
+
+def _said(error: BusError) -> str:
+    """The error without the advice that led here."""
+    return str(error).removesuffix(" try `ambient doctor`").rstrip(":")

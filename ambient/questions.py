@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from ambient.errors import ServiceMissing, mapped
+from ambient.errors import BusUnavailable, mapped
 from ambient.task import Task
 from bus.connection import Bus
 from bus.messages import (
@@ -53,8 +53,13 @@ class Questions(ABC):
         return await self._ask("coordinator", "why", WhyRequest(self.full_name(task)), WhyReply)
 
     async def nodes(self) -> list[NodeView]:
-        """The nodes as the coordinator sees them."""
-        return (await self._ask("coordinator", "nodes", b"{}", NodesReply)).nodes
+        """All nodes as the coordinator sees them; it tells them page by page."""
+        found: list[NodeView] = []
+        while True:
+            page = await self._ask("coordinator", "nodes", b'{"offset":%d}' % len(found), NodesReply)
+            found += page.nodes
+            if not page.nodes or len(found) >= page.total:
+                return found
 
     async def tasks(
         self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100
@@ -64,7 +69,10 @@ class Questions(ABC):
         return (await self._ask("coordinator", "tasks", question, TasksReply)).tasks
 
     async def health(self) -> ClusterHealth:
-        """Who leads the cluster, and how far away its server is. Raises `BusUnavailable`."""
+        """Who leads the cluster, and how far away its server is; a service that does not answer is None.
+
+        Raises `BusUnavailable` where not even the server answers.
+        """
         coordinator, verifier = await asyncio.gather(self._health("coordinator"), self._health("verifier"))
         with mapped():
             return ClusterHealth(coordinator, verifier, await self.bus.round_trip_ms())
@@ -72,7 +80,7 @@ class Questions(ABC):
     async def _health(self, service: str) -> ServiceHealth | None:
         try:
             return await self._ask(service, "health", b"{}", ServiceHealth)
-        except ServiceMissing:
+        except BusUnavailable:
             return None
 
     async def _ask[T](self, service: str, endpoint: str, question: object, answer: type[T]) -> T:

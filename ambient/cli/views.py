@@ -79,8 +79,11 @@ def tasks_table(tasks: Iterable[TaskView]) -> Table:
 
 
 def service_lines(health: ClusterHealth) -> Iterator[str]:
-    """Two lines per service that answers: who leads and what is open; how far it has read each log."""
-    for service in filter(None, (health.coordinator, health.verifier)):
+    """Two lines per service: who leads and what is open; how far it has read each log."""
+    for name, service in (("coordinator", health.coordinator), ("verifier", health.verifier)):
+        if service is None:
+            yield f"[bold]{name}[/] [red]does not answer[/]"
+            continue
         role = "leads" if service.leading else "stands by"
         epoch = f", epoch {service.epoch}" if service.epoch else ""
         yield f"[bold]{service.service}[/] {service.name} {role}{epoch}: {service.open} open" + (
