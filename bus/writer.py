@@ -108,13 +108,11 @@ class OpenWriter[T](Writer[T]):
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
         self._on_refused = on_refused
-        self._name = secrets.token_hex(8)
-        self._sent = 0
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
-        # Not the digest of the body: two equal submissions without an id are two tasks.
-        self._sent += 1
-        batch.message_id = f"{self._name}-{self._sent}"
+        # Not the digest of the body: two equal submissions without an id are two tasks. And nothing that can be guessed: ids count
+        # for all writers of a log together, and whoever is first with the next one has this message acknowledged and thrown away.
+        batch.message_id = secrets.token_hex(12)
         return batch
 
     def _headers(self, batch: Batch[T]) -> dict[str, str]:

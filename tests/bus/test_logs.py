@@ -175,3 +175,22 @@ async def test_a_fold_that_raises_ends_the_reading_with_its_error(bus: Bus) -> N
         await asyncio.wait_for(reader.ended(), 20)
     await reader.stop()
     await writer.stop()
+
+
+async def test_nobody_can_take_the_next_message_ahead_of_its_writer(bus: Bus) -> None:
+    """Ids of messages count for all writers of a log together: whoever has seen some of them cannot guess the next."""
+    writer: OpenWriter[int] = OpenWriter(
+        bus, bus.subjects.stream("tasks"), bus.subjects.submit("a"), on_durable=lambda *_: None
+    )
+    writer.start()
+    ids = []
+    for number in range(3):
+        writer.append(b"%d" % number, number)
+        await asyncio.wait_for(writer.flushed(), 20)
+        stored = await bus.js.get_msg(bus.subjects.stream("tasks"), seq=number + 1)
+        assert stored.headers is not None
+        ids.append(stored.headers["Nats-Msg-Id"])
+    await writer.stop()
+
+    assert all(len(each) >= 16 for each in ids)
+    assert len({each[:4] for each in ids}) == len({each[-4:] for each in ids}) == 3
