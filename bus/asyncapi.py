@@ -170,7 +170,7 @@ CHANNELS = (
         messages=("Refused",),
     ),
     _question("coordinator", "hello", "A node asks to be enrolled.", "Hello", ("HelloReply",)),
-    _question("coordinator", "nodes", "Which nodes are there? The question is `{}`.", "Nothing", ("NodesReply",)),
+    _question("coordinator", "nodes", 'Which nodes are there? The question is `{}`, or `{"offset":n}` from the n-th on.', "Nothing", ("NodesReply",)),
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
     _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),

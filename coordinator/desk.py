@@ -26,7 +26,7 @@ from bus.messages import (
 )
 from bus.service import ServiceDesk
 from bus.signing import HELLO, open_signed
-from bus.wire import decode, decoder
+from bus.wire import MAX_MESSAGE_BYTES, decode, decoder, encode
 from coordinator import explain
 from coordinator.core import Core
 from coordinator.settings import Settings
@@ -140,10 +140,16 @@ class Desk:
 
     # People
 
-    def _nodes(self, asked: _NodesRequest) -> NodesReply:
+    def _nodes(self, asked: _NodesRequest) -> bytes:
+        """A page of nodes; a shorter one where they say so much of themselves that a message could not hold it."""
         total = len(self._core.registry)
-        rows = range(max(0, asked.offset), min(total, max(0, asked.offset) + _PAGE))
-        return NodesReply(list(self._core.registry.views(self._now_ms(), rows)), total)
+        start = min(max(0, asked.offset), total)
+        rows = range(start, min(total, start + _PAGE))
+        while True:
+            body = encode(NodesReply(self._core.registry.views(self._now_ms(), rows), total))
+            if len(body) <= MAX_MESSAGE_BYTES or len(rows) <= 1:
+                return body
+            rows = rows[: len(rows) // 2]
 
     def _why(self, asked: WhyRequest) -> WhyReply:
         return explain.why(self._core, asked.task, self._now_ms())

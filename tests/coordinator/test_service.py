@@ -225,6 +225,26 @@ async def test_a_name_belongs_to_its_first_key(cell: Cell) -> None:
     assert [(view.node, view.capabilities.labels) for view in reply.nodes] == [("n1", {"gpu": "no"})]
 
 
+async def test_nodes_that_say_much_of_themselves_come_in_more_pages(cell: Cell) -> None:
+    """However large the nodes make their own descriptions, a page fits into a message, and the pages hold them all."""
+    cell.coordinator()
+    wordy = {f"{number:064}": "x" * 64 for number in range(16)}
+    names = [f"n{number}" for number in range(400)]
+    await Node(cell.bus, names[0]).hello(labels=wordy)
+    await asyncio.gather(*(Node(cell.bus, name).hello(labels=wordy) for name in names[1:]))
+    told: list[str] = []
+    pages = 0
+    while len(told) < len(names):
+        subject = cell.bus.subjects.service("coordinator", "nodes")
+        reply = await cell.bus.request(subject, b'{"offset":%d}' % len(told), NodesReply)
+        told += [view.node for view in reply.nodes]
+        pages += 1
+
+    assert sorted(told) == sorted(names)
+    assert reply.total == len(names)
+    assert pages > 1
+
+
 async def test_why_names_each_node_with_its_reason(cell: Cell) -> None:
     """A task that waits says for each node why not it; one pinned to a node that never enrolled says that."""
     cell.coordinator()
