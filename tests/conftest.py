@@ -17,7 +17,8 @@ from bus.streams import StreamLimits, ensure_streams
 
 _clusters = itertools.count()
 
-settings.register_profile("any-machine", deadline=None)  # an example's wall time measures the neighbours, not us
+# The wall time of an example measures the neighbours, not us.
+settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
 SMALL = StreamLimits(
