@@ -148,13 +148,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         outputs = _outputs(recipes)
     except BuildError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     if options.check:
         committed = {HERE / recipe.module for recipe in recipes if recipe.committed} | {HERE / "README.md"}
         different = _differences({path: content for path, content in outputs.items() if path in committed})
         for name in different:
-            print(f"{name} differs from its sources: run python -m examples.guests.build", file=sys.stderr)  # noqa: T201
+            print(f"{name} differs from its sources: run python -m examples.guests.build", file=sys.stderr)
         return 1 if different else 0
     for path, content in outputs.items():
         path.write_bytes(content)

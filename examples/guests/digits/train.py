@@ -168,11 +168,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 naming what differs")
     check = parser.parse_args(argv).check
     files, accuracy = outputs()
-    print(f"hold-out accuracy {accuracy:.4f} on {HOLDOUT} images")  # noqa: T201
+    print(f"hold-out accuracy {accuracy:.4f} on {HOLDOUT} images")
     different = [path for path, content in files.items() if not path.exists() or path.read_bytes() != content]
     if check:
         for path in different:
-            print(f"{path.name} differs: run python -m examples.guests.digits.train", file=sys.stderr)  # noqa: T201
+            print(f"{path.name} differs: run python -m examples.guests.digits.train", file=sys.stderr)
         return 1 if different else 0
     for path in different:
         path.write_bytes(files[path])
