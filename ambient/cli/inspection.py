@@ -19,6 +19,7 @@ __all__ = ["commands"]
 
 async def check(
     module: Annotated[Path, Parameter(help="A .wasm or .wat file.")],
+    /,
     *args: Annotated[
         str, Parameter(help="Arguments for the trial runs; `--` before those that begin with a dash.")
     ],

@@ -28,7 +28,9 @@ class Connection:
     client: Annotated[str | None, Parameter(help="In whose name. Default: $AMBIENT_CLIENT, or the user.")] = (
         None
     )
-    json: Annotated[bool, Parameter(help="Print JSON instead of text.", negative="")] = False
+    json: Annotated[bool, Parameter(help="Print JSON instead of text.", negative="", show_default=False)] = (
+        False
+    )
 
     @property
     def settings(self) -> ConnectionSettings:
@@ -52,18 +54,22 @@ class Submission:
     id: Annotated[
         str | None, Parameter(help="Task id of your choice; the same id twice is the same task.")
     ] = None
-    env: Annotated[dict[str, str], Parameter(help="Guest's environment: `--env.NAME VALUE`.")] = field(
-        default_factory=dict
-    )
+    env: Annotated[
+        dict[str, str], Parameter(show_default=False, help="Guest's environment: `--env.NAME VALUE`.")
+    ] = field(default_factory=dict)
     memory_mb: Annotated[int | None, Parameter(help="Memory limit; 512.")] = None
     fuel: Annotated[int | None, Parameter(help="Instruction limit; 10 billion.")] = None
     wall_ms: Annotated[int | None, Parameter(help="Wall time limit; 30,000.")] = None
     output_bytes: Annotated[int | None, Parameter(help="Output limit; 1 MiB.")] = None
     region: Annotated[str | None, Parameter(help="Run only in this region.")] = None
-    node_type: Annotated[tuple[str, ...], Parameter(help="Run only on these types of node.")] = ()
-    label: Annotated[dict[str, str], Parameter(help="Run only where the label is: `--label.gpu yes`.")] = (
-        field(default_factory=dict)
-    )
+    node_type: Annotated[
+        tuple[str, ...],
+        Parameter(show_default=False, negative="", help="Run only on these types of node."),
+    ] = ()
+    label: Annotated[
+        dict[str, str],
+        Parameter(show_default=False, help="Run only where the label is: `--label.gpu yes`."),
+    ] = field(default_factory=dict)
     on_node: Annotated[str | None, Parameter(help="Run on this node.")] = None
     priority: Annotated[int, Parameter(help="0 to 9; each step is worth 10 s of waiting.")] = 4
     deadline_s: Annotated[float | None, Parameter(help="Give up after so many seconds.")] = None

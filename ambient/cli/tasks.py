@@ -49,6 +49,7 @@ def open_client(connection: Connection) -> Client:
 
 async def run(
     module: Annotated[str, Parameter(help="Module: a .wasm or .wat file, or sha256:…")],
+    /,
     *args: _Arguments,
     task: Submission = Submission(),
     timeout: _Timeout = None,
@@ -67,6 +68,7 @@ async def run(
 
 async def submit(
     module: Annotated[str, Parameter(help="Module: a .wasm or .wat file, or sha256:…")],
+    /,
     *args: _Arguments,
     task: Submission = Submission(),
     connection: Connection = Connection(),
@@ -78,7 +80,7 @@ async def submit(
     return Exit.OK
 
 
-async def result(task: _Task, *, timeout: _Timeout = None, connection: Connection = Connection()) -> Exit:
+async def result(task: _Task, /, *, timeout: _Timeout = None, connection: Connection = Connection()) -> Exit:
     """Wait for a task's verdict and answer like `run`."""
     async with open_client(connection) as client:
         name = _full_name(task, connection)
@@ -86,7 +88,7 @@ async def result(task: _Task, *, timeout: _Timeout = None, connection: Connectio
         return _answer(verdict, connection)
 
 
-async def cancel(task: _Task, *, connection: Connection = Connection()) -> Exit:
+async def cancel(task: _Task, /, *, connection: Connection = Connection()) -> Exit:
     """Withdraw one of our own tasks, also a running one; its verdict is then `cancelled`."""
     async with open_client(connection) as client:
         name = _full_name(task, connection)
@@ -104,7 +106,7 @@ async def cancel(task: _Task, *, connection: Connection = Connection()) -> Exit:
     return Exit.NOT_VERIFIED if over and state != "cancelled" else Exit.OK
 
 
-async def why(task: _Task, *, connection: Connection = Connection()) -> Exit:
+async def why(task: _Task, /, *, connection: Connection = Connection()) -> Exit:
     """Say where a task stands and the reason for it, node by node."""
     async with open_client(connection) as client:
         reply: WhyReply = await client.why(_full_name(task, connection))
