@@ -1,5 +1,6 @@
 """Claims that must not be believed, each through the real log: none counts, none stops the verifier, the honest one still wins."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -188,3 +189,17 @@ async def test_a_result_may_overtake_its_decision(script: Script) -> None:
     await script.until(lambda: sum(name.startswith("me.a") for name in script.verdicts) == count)
 
     assert all(script.verdicts[claim.task].agree == ("n1",) for claim in claims)
+
+
+async def test_forgers_without_number_delay_no_verdict_for_long(script: Script) -> None:
+    """Thousands of keys, each new, answer decisions that do not exist: an honest result behind them is judged within seconds."""
+    decision = await script.assign("me.t1", "n1")
+    subject = script.bus.subjects.results("nobody")
+    forged = encode(result("me.t1", "nobody", EVIL, decision=decision + 10**6))
+    for _ in range(4_000):
+        await script.bus.publish(subject, Identity.generate().seal(RESULTS, [forged]))
+    await script.claim(result("me.t1", "n1", decision=decision))
+    async with asyncio.timeout(15):
+        verdict = await script.verdict("me.t1")
+
+    assert verdict.agree == ("n1",)
