@@ -48,6 +48,9 @@ async def node(
     max_watts: Annotated[
         float | None, Parameter(help="For the energy model where RAPL cannot be read.")
     ] = None,
+    drain_s: Annotated[
+        float, Parameter(help="How long running guests may take to finish when told to end.")
+    ] = 30.0,
     fault: Annotated[
         str | None,
         Parameter(help="Misbehave on purpose, for demos and tests: lie, silent, slow:MS, crash:N."),
@@ -74,6 +77,7 @@ async def node(
         memory_mb=memory_mb,
         bandwidth_mbps=bandwidth_mbps,
         fault=fault or "",
+        drain_s=drain_s,
         **{name: value for name, value in watts.items() if value is not None},
     )
     return await run_node(settings)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from bus.subjects import DEFAULT_CLUSTER
 
-__all__ = ["ClusterPlan", "ProcessPlan"]
+__all__ = ["NODE_DRAIN_S", "ClusterPlan", "ProcessPlan"]
+
+NODE_DRAIN_S = 8.0
+"""A person who stops a local cluster waits; a node ends within this, in order, before its supervisor would kill it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ class ClusterPlan:
         """One node of the cluster."""
         slots = () if self.slots is None else ("--slots", str(self.slots))
         memory = () if self.memory_mb is None else ("--memory-mb", str(self.memory_mb))
-        return self._process(name, "node", nats, *slots, *memory, *self.node_options.get(name, ()))
+        drain = ("--drain-s", str(NODE_DRAIN_S))
+        return self._process(name, "node", nats, *slots, *memory, *drain, *self.node_options.get(name, ()))
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import psutil
 
-from ambient.cluster.plan import ClusterPlan, ProcessPlan
+from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
 from ambient.settings import read_cluster_file
@@ -31,7 +31,7 @@ from bus.streams import ensure_streams
 
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
 
-_DRAIN_S = 10.0
+_DRAIN_S = NODE_DRAIN_S + 2.0
 _STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier"), 5.0), (("server",), 10.0))
 _PR_SET_PDEATHSIG = 1
 _OFFERED = 0.8
