@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.rows import Row, as_markdown, median_of
+from bus.ed25519 import Check, by_libsodium, by_openssl
 from bus.messages import Capabilities, Telemetry
 from bus.signing import TELEMETRY, Identity
 from bus.wire import encode
@@ -20,7 +21,7 @@ from coordinator.placement import Request, choose
 from coordinator.registry import HEARTBEAT_MS, SUSPECT_AFTER_MS, Registry
 from coordinator.room import UNKNOWN_MS, ticks
 from coordinator.strategies import STRATEGIES, strategy_named
-from coordinator.telemetry import Check, TelemetryGate, by_libsodium, by_openssl
+from coordinator.telemetry import TelemetryGate
 
 __all__ = ["main"]
 

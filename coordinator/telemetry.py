@@ -13,59 +13,21 @@ the coordinator verify rubbish at 60 us apiece. Telemetry only influences placem
 publish where is for the NATS server's permissions. Left to the caller: telling a node to enrol again, and `forget`.
 """
 
-import importlib
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bus import merkle
+from bus.ed25519 import Check, fastest_check
 from bus.errors import BadSignature, Malformed
 from bus.messages import Goodbye, Telemetry
 from bus.signing import GOODBYE, TELEMETRY, Envelope, pae
 from bus.wire import MAX_MESSAGE_BYTES, decode, decoder
 from coordinator.registry import SUSPECT_AFTER_MS
 
-__all__ = ["Check", "TelemetryGate", "by_libsodium", "by_openssl", "fastest_check"]
-
-type Check = Callable[[bytes, bytes, bytes], bool]
-"""Whether (key, 32 bytes; signature, 64 bytes; message) is a valid Ed25519 signature (RFC 8032)."""
-
-
-def by_openssl(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Check with OpenSSL; always there."""
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def by_libsodium() -> Check | None:
-    """A check with libsodium, about twice as fast; None where PyNaCl is not installed."""
-    try:
-        bindings = importlib.import_module("nacl.bindings")
-        errors = importlib.import_module("nacl.exceptions")
-    except ImportError:
-        return None
-    open_signed, bad = bindings.crypto_sign_open, (errors.BadSignatureError, errors.ValueError)
-
-    def check(key: bytes, signature: bytes, message: bytes) -> bool:
-        try:
-            open_signed(signature + message, key)
-        except bad:
-            return False
-        return True
-
-    return check
-
-
-def fastest_check() -> Check:
-    """The fastest check that is installed."""
-    return by_libsodium() or by_openssl
+__all__ = ["TelemetryGate"]
 
 
 class _Newest(NamedTuple):

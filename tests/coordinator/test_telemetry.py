@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.ed25519 import by_libsodium, by_openssl
 from bus.errors import BadSignature, Malformed
 from bus.messages import Goodbye
 from bus.signing import GOODBYE, HELLO, TELEMETRY, Identity, open_one_of
 from bus.wire import encode
 from coordinator.registry import Registry
-from coordinator.telemetry import TelemetryGate, by_libsodium, by_openssl
+from coordinator.telemetry import TelemetryGate
 from tests.coordinator.nodes import capabilities, telemetry
 
 OWNER = Identity.from_seed(b"o" * 32)
