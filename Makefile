@@ -25,7 +25,7 @@ demo: $(BIN)/.all
 	@$(BIN)/ambient demo
 
 test: $(BIN)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # A thousand of them are part of `make test` already.
 SEEDS = 10000

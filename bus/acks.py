@@ -6,6 +6,7 @@ Guarantees that each future ends in the stored sequence, in a `StreamRefusal`, o
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 import nats.errors
@@ -64,7 +65,7 @@ class AckInbox:
         self._count += 1
         token = str(self._count)
         self._waiting[token] = answer
-        answer.add_done_callback(lambda _: self._waiting.pop(token, None))
+        answer.add_done_callback(partial(self._settled, token))
         try:
             if not self._prefix:
                 await self._subscribe()
@@ -72,6 +73,12 @@ class AckInbox:
         except nats.errors.Error as error:
             answer.set_exception(StreamRefusal(UNSENT, reason(error)))
         return answer
+
+    def _settled(self, token: str, answer: asyncio.Future[int]) -> None:
+        self._waiting.pop(token, None)
+        if not answer.cancelled():
+            # Looked at here, so that a refusal of what is sent again anyway does not end in the loop's complaints.
+            answer.exception()
 
     async def _subscribe(self) -> None:
         # Named before the first await, so that two publishes at once share one subscription.
