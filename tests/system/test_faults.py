@@ -96,8 +96,8 @@ async def _another_leader(client: Client, than: str) -> str:
         try:
             found = await client.bus.request(subject, b"{}", ServiceHealth, timeout_s=0.5)
         except BusError:  # nobody leads at this moment, or the paused one was asked
-            continue
-        if found.leading and found.name != than:
+            found = None
+        if found is not None and found.leading and found.name != than:
             return found.name
         await asyncio.sleep(0.05)
 
