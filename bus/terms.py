@@ -8,7 +8,8 @@ within a moment. What a term does is the service's own.
 import asyncio
 import gc
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -17,11 +18,12 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable, Fenced
 from bus.streams import ensure_streams
 
-__all__ = ["Term", "first_of", "serve_terms", "stop_signals", "until_told"]
+__all__ = ["Term", "first_of", "patient_collector", "serve_terms", "stop_signals", "until_told"]
 
 _log = structlog.get_logger("bus.terms")
 _RETRY_S = 0.5
 _COLLECT_AFTER = 50_000
+"""New objects between two looks for cyclic garbage (CPython: 2,000)."""
 
 
 class Term(Protocol):
@@ -58,11 +60,20 @@ async def _one(term: Term) -> None:
 async def until_told(serving: Coroutine[Any, Any, Any], stop: asyncio.Event | None = None) -> None:
     """Serve until `stop` is set, or SIGTERM or SIGINT comes where no `stop` is given; raises what ended the serving."""
     told = stop or stop_signals()
+    with patient_collector():
+        await first_of(serving, told.wait())
+
+
+@contextmanager
+def patient_collector() -> Iterator[None]:
+    """Look for cyclic garbage less often, and as before afterwards.
+
+    What a service folds and what a node runs is much and makes no cycles: the default would walk over it every few hundred messages.
+    """
     before = gc.get_threshold()
-    # What a service folds is much, lives long and makes no cycles: the default would walk over it every few hundred messages.
     gc.set_threshold(_COLLECT_AFTER, 50)
     try:
-        await first_of(serving, told.wait())
+        yield
     finally:
         gc.set_threshold(*before)
 

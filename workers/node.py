@@ -8,7 +8,6 @@ The same signal again, or the time-out, ends at once; claims that are not durabl
 import asyncio
 import contextlib
 import fcntl
-import gc
 import os
 import signal
 import time
@@ -21,6 +20,7 @@ import structlog
 from bus.connection import Bus
 from bus.errors import BadSignature, Malformed
 from bus.signing import Identity
+from bus.terms import patient_collector
 from sandbox.errors import PoolBroken, UnsafeStore
 from sandbox.pool import Pool
 from sandbox.store import ModuleStore
@@ -43,9 +43,6 @@ from workers.settings import NodeSettings, Resolved
 __all__ = ["StopSwitch", "run_node"]
 
 _log = structlog.get_logger("workers.node")
-
-_COLLECT_AFTER = 50_000
-"""New objects between two looks for cyclic garbage (CPython: 2,000)."""
 
 
 class StopSwitch:
@@ -77,7 +74,7 @@ async def run_node(settings: NodeSettings, *, stop: StopSwitch | None = None) ->
         with contextlib.ExitStack() as resources:
             switch = stop or resources.enter_context(_signals())
             resources.enter_context(_data_folder(settings.data))
-            resources.enter_context(_patient_collector())
+            resources.enter_context(patient_collector())
             return await _run(settings, switch)
     except NodeError as error:
         _log.error("the node ends", reason=str(error), exit_code=error.exit_code)
@@ -96,17 +93,6 @@ def _signals() -> Iterator[StopSwitch]:
     finally:
         for each in caught:
             loop.remove_signal_handler(each)
-
-
-@contextlib.contextmanager
-def _patient_collector() -> Iterator[None]:
-    """Look for cyclic garbage less often: attempts make none, and the default costs some 6 µs of each."""
-    before = gc.get_threshold()
-    gc.set_threshold(_COLLECT_AFTER, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager
