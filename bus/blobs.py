@@ -10,7 +10,7 @@ Left to others: who keeps what for how long (the stream's limits), and caching.
 
 import asyncio
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -60,12 +60,16 @@ class _BadChunks(BlobCorrupt):
 
 
 class Blobs:
-    """The cluster's blobs, written in the name of `owner` (a token: a client or a node)."""
+    """The cluster's blobs, written in the name of `owner` (a token: a client or a node).
 
-    def __init__(self, bus: Bus, owner: str) -> None:
+    `kind` names the stream that holds them: `blobs` for what tasks need, `checkpoints` for what services keep.
+    """
+
+    def __init__(self, bus: Bus, owner: str, *, kind: Literal["blobs", "checkpoints"] = "blobs") -> None:
         self._bus = bus
         self._owner = owner
-        self._stream = bus.subjects.stream("blobs")
+        self._kind = kind
+        self._stream = bus.subjects.stream(kind)
 
     async def put(self, data: bytes) -> str:
         """Store `data` (at most `MAX_BLOB_BYTES`) and return its digest in hex; storing it again costs one request.
@@ -119,6 +123,16 @@ class Blobs:
         except (BlobCorrupt, Malformed) as error:
             return await self._from_others(digest, max_bytes, error)
 
+    async def drop(self, digest: str) -> None:
+        """Remove this owner's copy of a blob; harmless where there is none. Raises `BusUnavailable`."""
+        try:
+            await self._bus.js.purge_stream(self._stream, subject=self._subject(self._owner, digest, "*"))
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BusUnavailable(f"{self._stream} was not purged: try again ({reason(error)})") from None
+
+    def _subject(self, owner: str, digest: str, chunk: int | str) -> str:
+        return self._bus.subjects.blob(owner, digest, chunk, kind=self._kind)
+
     async def _from_others(self, digest: str, max_bytes: int, error: BusError) -> bytes:
         """Try every owner in turn: one who stores garbage under a digest must not hide the honest copy."""
         sequence = 0
@@ -161,7 +175,7 @@ class Blobs:
         return await self._first_chunk(digest, "*", sequence)
 
     async def _first_chunk(self, digest: str, owner: str, sequence: int | None) -> "_Found | None":
-        message = await self._ask(self._bus.subjects.blob(owner, digest, 0), sequence)
+        message = await self._ask(self._subject(owner, digest, 0), sequence)
         if message is None or message.subject is None:
             return None
         count = (message.headers or {}).get(_CHUNKS_HEADER, "1")
@@ -187,7 +201,7 @@ class Blobs:
             raise BusUnavailable(f"the blob store does not answer: try again ({reason(error)})") from None
 
     async def _store(self, digest: str, at: int, chunks: list[bytes], gate: asyncio.Semaphore) -> None:
-        subject = self._bus.subjects.blob(self._owner, digest, at)
+        subject = self._subject(self._owner, digest, at)
         # Expecting nothing on this subject makes a chunk write-once, also between two that upload at the same time.
         headers = {_CHUNKS_HEADER: str(len(chunks)), "Nats-Expected-Last-Subject-Sequence": "0"}
         async with gate:
@@ -205,7 +219,7 @@ class Blobs:
 
     async def _load(self, owner: str, digest: str, at: int, gate: asyncio.Semaphore) -> bytes:
         async with gate:
-            message = await self._ask(self._bus.subjects.blob(owner, digest, at), None)
+            message = await self._ask(self._subject(owner, digest, at), None)
         if message is None:
             raise BlobCorrupt(
                 f"chunk {at} of sha256:{digest} is missing: upload it again under another owner"

@@ -87,6 +87,11 @@ class Writer[T](ABC):
         return f"{name}({self._subject}, waiting={len(self._waiting)}, in_flight={len(self._in_flight)})"
 
     @property
+    def is_idle(self) -> bool:
+        """Whether everything that was appended is durable."""
+        return not self._waiting and not self._in_flight
+
+    @property
     def backlog(self) -> int:
         """Lines that have not yet been sent."""
         return len(self._waiting)

@@ -2,7 +2,8 @@
 
 Guarantees: `deliver` is called with each entry exactly once and in sequence, whatever happens to connection, server or
 consumer; the reader keeps the position itself, so the consumer on the server is disposable. What is in
-memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling.
+memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling. A log that was cut beyond the
+position ends the reading with `Trimmed`; messages that an operator removed one by one are passed over.
 
 Why not nats-py's ordered consumer: it is pushed to, with an unbounded queue between, and answers flow
 control on a quarter-second timer. A pull with `AckPolicy.NONE` costs no more and paces itself.
@@ -21,7 +22,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bus.connection import Bus
-from bus.errors import Stopped, reason
+from bus.errors import Stopped, Trimmed, reason
 
 __all__ = ["Entry", "LogReader"]
 
@@ -60,6 +61,7 @@ class LogReader:
         self._paused = False
         self._heard_at = 0.0
         self._generation = 0
+        self._gap = 0
         self._failure: Exception | None = None
         self._complained = False
         self._broken = asyncio.Event()
@@ -71,7 +73,7 @@ class LogReader:
         return f"LogReader({self._stream}, position={self.position}, paused={self._paused})"
 
     def start(self) -> None:
-        """Begin to read, in the background."""
+        """Begin to read behind `position`, in the background."""
         self._bus.on_reconnect(self._broken.set)
         self._task = asyncio.create_task(self._follow(), name=f"read {self._stream}")
 
@@ -86,7 +88,7 @@ class LogReader:
         await self._drop_subscription()
 
     async def ended(self) -> None:
-        """Wait for the end of the reading: only `stop`, or a fold that raised, whose error this raises."""
+        """Wait for the end of the reading: only `stop`, `Trimmed`, or a fold that raised, whose error this raises."""
         if self._task is not None:
             await asyncio.wait([self._task])
             if not self._task.cancelled():
@@ -116,6 +118,7 @@ class LogReader:
         try:
             while self._failure is None:
                 try:
+                    await self._look_for_gap()
                     await self._attach()
                     await self._watch()
                 except (TimeoutError, nats.errors.Error) as error:
@@ -131,6 +134,19 @@ class LogReader:
         if isinstance(error, nats.js.errors.NotFoundError) and not self._complained:
             self._complained = True
             _log.warning("no such log yet: waiting for it", stream=self._stream, advice="run `ambient up`")
+
+    async def _look_for_gap(self) -> None:
+        """Raise `Trimmed` where the log no longer holds what comes next; a message that was removed alone is no reason."""
+        first = (await self._bus.js.stream_info(self._stream)).state.first_seq
+        if first > self.position + 1:
+            self._failure = Trimmed(
+                f"{self._stream} begins at {first} and was read to {self.position}: begin again from a checkpoint"
+            )
+            raise self._failure
+        if self._gap > self.position + 1:
+            _log.warning(
+                "messages are missing in a log", stream=self._stream, read=self.position, next=self._gap
+            )
 
     async def _attach(self) -> None:
         """A new subscription and a new consumer from the next sequence on."""
@@ -193,6 +209,10 @@ class LogReader:
         sequence, consumed = int(tokens[at]), int(tokens[at + 1])
         if consumed != self._consumed + 1 or sequence <= self.position:
             # A gap in the consumer's own count: something was lost on the way here. Begin again after `position`.
+            self._broken.set()
+            return
+        if sequence != self.position + 1 and sequence != self._gap:
+            self._gap = sequence
             self._broken.set()
             return
         self._consumed = consumed

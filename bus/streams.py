@@ -7,6 +7,7 @@ drops nothing. Whoever comes first makes the streams; settings that exist are le
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -18,7 +19,7 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
 from bus.subjects import Subjects
 
-__all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "ensure_streams", "last_sequence"]
+__all__ = ["DEFAULT_MAX_BYTES", "Extent", "StreamLimits", "ensure_streams", "extent", "last_sequence"]
 
 _GIB = 1024**3
 _NAME_IN_USE = 10058
@@ -33,6 +34,7 @@ DEFAULT_MAX_BYTES: Mapping[str, int] = MappingProxyType(
         "results": 8 * _GIB,
         "verdicts": 8 * _GIB,
         "blobs": 16 * _GIB,
+        "checkpoints": 2 * _GIB,
     }
 )
 
@@ -52,6 +54,7 @@ def _bindings(subjects: Subjects) -> dict[str, list[str]]:
         "results": [subjects.results("*")],
         "verdicts": [subjects.verdicts],
         "blobs": [subjects.blob("*", "*", "*")],
+        "checkpoints": [subjects.checkpoint("*"), subjects.blob("*", "*", "*", kind="checkpoints")],
     }
 
 
@@ -87,6 +90,8 @@ def _config(bus: Bus, name: str, bound: list[str], max_bytes: int, replicas: int
         max_bytes=max_bytes,
         num_replicas=replicas,
         allow_direct=True,
+        # The newest manifest of a checkpoint and the one before it: the older ones go by themselves.
+        max_msgs_per_subject=2 if name == "checkpoints" else -1,
         # A retried submission or result with the same message id is stored once within this window; beyond it,
         # task ids and attempt numbers still make it harmless.
         duplicate_window=120,
@@ -123,14 +128,31 @@ async def _exists(bus: Bus, log: str) -> bool:
     return True
 
 
+class Extent(NamedTuple):
+    """What a log holds: sequences from `first` on (1 more than `last` where it is empty), and how full it is."""
+
+    first: int
+    last: int
+    bytes: int
+    max_bytes: int
+
+
 async def last_sequence(bus: Bus, log: str) -> int:
-    """The sequence of the newest message of a log, 0 when it is empty.
+    """The sequence of the newest message of a log, 0 when there never was one; raises as `extent` does."""
+    return (await extent(bus, log)).last
+
+
+async def extent(bus: Bus, log: str) -> Extent:
+    """What a log holds at the moment.
 
     Raises `StreamMissing` where nobody has set the cluster up, `BusUnavailable` where the server does not answer.
     """
     stream = bus.subjects.stream(log)
     try:
-        return (await bus.js.stream_info(stream)).state.last_seq
+        info = await bus.js.stream_info(stream)
+        state = info.state
+        first = state.first_seq if state.messages else state.last_seq + 1
+        return Extent(first, state.last_seq, state.bytes, info.config.max_bytes or -1)
     except nats.js.errors.NotFoundError:
         raise StreamMissing(f"{stream} does not exist: set the cluster up with `ambient up`") from None
     except (TimeoutError, nats.errors.Error) as error:

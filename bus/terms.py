@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from bus.connection import Bus
-from bus.errors import BusUnavailable, Fenced
+from bus.errors import BusUnavailable, Fenced, Trimmed
 from bus.streams import ensure_streams
 
 __all__ = ["Term", "first_of", "patient_collector", "serve_terms", "stop_signals", "until_told"]
@@ -44,6 +44,8 @@ async def serve_terms(bus: Bus, new_term: Callable[[], Term], *, name: str) -> N
             await _one(new_term())
         except Fenced as error:
             _log.warning("standing by: another one leads", name=name, reason=str(error))
+        except Trimmed as error:
+            _log.warning("fell behind: beginning from a checkpoint", name=name, reason=str(error))
         except BusUnavailable as error:
             _log.warning("the bus is not ready: trying again", name=name, reason=str(error))
             await asyncio.sleep(_RETRY_S)

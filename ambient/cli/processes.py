@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import structlog
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
@@ -22,6 +22,7 @@ Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
     Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
 ]
+_SOME_TIME = validators.Number(gt=0)
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
@@ -87,6 +88,14 @@ async def coordinator(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     strategy: Annotated[Strategy, Parameter(help="How nodes are chosen.")] = "weighted",
+    keep_hours: Annotated[
+        float,
+        Parameter(
+            validator=_SOME_TIME,
+            help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
+        ),
+    ] = 24.0,
+    data: _Data = None,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -94,10 +103,17 @@ async def coordinator(
     _log_to_stderr(log_level)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
-        from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
+        from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
-    settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
+    settings = Settings(
+        data=data or default_data(where.cluster) / "coordinator",
+        url=where.nats,
+        cluster=where.cluster,
+        strategy=strategy,
+        name=instance,
+        timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
+    )
     await run(settings)
     return Exit.OK
 

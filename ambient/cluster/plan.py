@@ -66,7 +66,7 @@ class ClusterPlan:
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"
         where = ("--nats", nats, "--cluster", self.cluster)
-        kept = () if role == "coordinator" else ("--data", str(self.data / name))
+        kept = ("--data", str(self.data / name))
         return ProcessPlan(
             name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more)
         )
