@@ -22,9 +22,10 @@ def _default_name() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """One verifier: `data` holds its identity; `name` tells it from its standbys in the lease and in `health`.
+    """One verifier: `data` holds its identity, and copies of checkpoints; `name` tells it from its standbys in the lease and in `health`.
 
-    `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again.
+    `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again. A checkpoint is made
+    every `checkpoint_s` at most.
     Raises `SettingsRefused`, naming field and limit.
     """
 
@@ -33,6 +34,7 @@ class VerifierSettings:
     cluster: str = field(default_factory=cluster_from_environment)
     name: str = field(default_factory=_default_name)
     kept_bytes: int = 32 * _MIB
+    checkpoint_s: float = 30.0
 
     def __post_init__(self) -> None:
         for setting in ("cluster", "name"):

@@ -1,10 +1,12 @@
 """One term of a verifier: it follows the logs as a standby, takes the lease, leads, and ends when somebody else writes.
 
 Guarantees that nobody is told of a verdict before it is durable, and that whatever ends a term, nothing of its memory is used
-again: the next term folds the logs anew. Decisions are `verifier.core`'s; this is only the order of reading and writing.
+again: the next term begins from the last checkpoint and folds what came since. Decisions are `verifier.core`'s; this is only the
+order of reading and writing.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,7 +22,11 @@ from bus.signing import VERDICTS, Identity
 from bus.streams import last_sequence
 from bus.terms import first_of
 from bus.writer import FencedWriter
-from verifier import reputation
+from folds.keeper import Keeper, Snapshot
+from folds.manifest import Manifest
+from folds.shelf import Shelf
+from folds.store import Checkpoint, CheckpointStore
+from verifier import checkpoint, reputation
 from verifier.archive import Archive
 from verifier.claims import Claims, Refusal, open_claims
 from verifier.core import Core, Emission
@@ -55,6 +61,7 @@ class Term:
         self._merge = Merge()
         self._held = asyncio.Event()
         self._paused = False
+        self._judging = True
         self._written = 0
         self._decisions = LogReader(bus, "assignments", self._on_decisions)
         self._results = LogReader(bus, "results", self._on_results)
@@ -64,6 +71,14 @@ class Term:
         self._notices = Notices(bus)
         self._writer: FencedWriter[Emission] | None = None
         self._desk: ServiceDesk | None = None
+        self._shelf = Shelf(settings.data / "checkpoint")
+        self._keeper = Keeper(
+            bus,
+            CheckpointStore(bus, SERVICE, checkpoint.VERSION, self._shelf),
+            self.core.settled.old,
+            self._take,
+            every_s=settings.checkpoint_s,
+        )
 
     def __repr__(self) -> str:
         """Whether it leads, and what it knows."""
@@ -74,7 +89,9 @@ class Term:
         await self._beside(self._catch_up())
         _log.info("following", name=self._settings.name, folded=self.health().folded)
         followed = (self._verdicts, self._decisions, self._results)
-        await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        await self._beside(
+            self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
+        )
         await self._beside(self._take_over())
         while self.leading:
             await self._beside(self._lease.lost.wait(), *self._leading_work())
@@ -84,6 +101,7 @@ class Term:
         assert self._writer is not None  # noqa: S101 -- taken over
         return (
             self._notices.run(),
+            self._keeper.run(),
             self._writer.ended(),
             self._decisions.ended(),
             self._results.ended(),
@@ -118,6 +136,7 @@ class Term:
             await self._writer.stop()
         if self._bus.is_connected:
             await self._notices.flush()
+        self._shelf.close()
         await self._lease.release()
 
     def health(self) -> ServiceHealth:
@@ -146,14 +165,47 @@ class Term:
         await first_of(*work, self._ask_for_the_end())
 
     async def _catch_up(self) -> None:
+        begin = (await self._keeper.begin(("assignments", "results", "verdicts"), self._restore)).positions
+        self.core.decided = begin["assignments"]
         # VERDICTS first, RESULTS last: then most tasks are known to be closed before anything is kept about them.
         for log, reader in (
             ("verdicts", self._verdicts),
             ("assignments", self._decisions),
             ("results", self._results),
         ):
+            reader.position = begin[log]
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
+
+    def _restore(self, kept: Checkpoint) -> None:
+        checkpoint.restore(self.core, kept.state, kept.runs)
+
+    async def _take(self) -> Snapshot | None:
+        """The state for a checkpoint, once all that was judged is durable; meanwhile nothing is judged."""
+        writer = self._writer
+        if writer is None or not self.leading:
+            return None
+        self._judging = False
+        try:
+            while not writer.is_idle:
+                await writer.flushed()
+            manifest = Manifest(
+                fold=SERVICE,
+                version=checkpoint.VERSION,
+                positions={
+                    "assignments": self.core.decided,
+                    # What the merge holds back is read again.
+                    "results": self._merge.oldest - 1 if self._merge.oldest else self._results.position,
+                    "verdicts": self._written,
+                },
+                written_ms=int(time.time() * 1000),
+                writer=self._settings.name,
+            )
+            return manifest, checkpoint.pack(self.core)
+        finally:
+            self._judging = True
+            if self.leading:
+                self._judge()
 
     async def _take_over(self) -> None:
         """Fold what was written until now, and only then begin to judge."""
@@ -210,7 +262,7 @@ class Term:
         for claims in ready:
             self.core.fold_claims(claims)
         self.core.refuse_future(self._merge.take_dropped())
-        if self.leading:
+        if self.leading and self._judging:
             self._judge()
         if self._paused:
             self._pace()

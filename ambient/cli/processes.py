@@ -23,6 +23,9 @@ _Data = Annotated[
     Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
 ]
 _SOME_TIME = validators.Number(gt=0)
+_CheckpointS = Annotated[
+    float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
+]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
@@ -95,6 +98,7 @@ async def coordinator(
             help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
         ),
     ] = 24.0,
+    checkpoint_s: _CheckpointS = 30.0,
     data: _Data = None,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
@@ -112,6 +116,7 @@ async def coordinator(
         cluster=where.cluster,
         strategy=strategy,
         name=instance,
+        checkpoint_s=checkpoint_s,
         timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
     )
     await run(settings)
@@ -121,6 +126,7 @@ async def coordinator(
 async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    checkpoint_s: _CheckpointS = 30.0,
     data: _Data = None,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
@@ -133,7 +139,9 @@ async def verifier(
     where = connection.settings
     folder = data or default_data(where.cluster) / "verifier"
     instance = name or f"verifier-{secrets.token_hex(4)}"
-    settings = VerifierSettings(url=where.nats, cluster=where.cluster, data=folder, name=instance)
+    settings = VerifierSettings(
+        url=where.nats, cluster=where.cluster, data=folder, name=instance, checkpoint_s=checkpoint_s
+    )
     await run(settings)
     return Exit.OK
 

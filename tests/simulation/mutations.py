@@ -136,7 +136,7 @@ class _BelievesAnybody(VerifierCore):
     """A result counts whether or not its node was given the attempt."""
 
     def _claim(self, node: str, result: Result, place: Place) -> str:
-        task = self._open.get(result.task)
+        task = self.open.get(result.task)
         if (
             task is not None
             and task.attempts
