@@ -9,6 +9,7 @@ Left to others: what the state is (`coordinator`, `verifier`), and what may be c
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -37,6 +38,9 @@ from folds.shelf import Shelf
 __all__ = ["Checkpoint", "CheckpointStore", "folds_of", "manifests_of"]
 
 _log = structlog.get_logger("folds.store")
+
+_LEFT_S = 600
+"""A part that no manifest names this long after it was stored is nobody's."""
 
 
 class Checkpoint(NamedTuple):
@@ -99,6 +103,7 @@ class CheckpointStore:
         self._kept: list[Manifest] = []
         self._sequence = 0
         self._there: set[str] = set()
+        self._swept = False
 
     def __repr__(self) -> str:
         """Which fold, and how far its newest checkpoint reaches."""
@@ -162,7 +167,10 @@ class CheckpointStore:
         )
         self._sequence = await self._publish(whole)
         gone, self._kept = self._kept[1:], [whole, *self._kept[:1]]
-        await self._tidy(no_longer_needed(self._kept, gone))
+        await self._drop(no_longer_needed(self._kept, gone))
+        if not self._swept:
+            self._swept = True
+            await self._drop(await self._leftovers())
         return whole
 
     async def _store(self, data: bytes) -> str:
@@ -195,11 +203,28 @@ class CheckpointStore:
             return message.seq or 0
         return 0
 
-    async def _tidy(self, digests: set[str]) -> None:
-        """Let go of what no kept checkpoint needs. What is left behind by a crash here costs room, and nothing else."""
+    async def _drop(self, digests: set[str]) -> None:
+        """Let go of what no kept checkpoint needs. What stays costs room, and nothing else."""
         self._there -= digests
         try:
             for digest in digests:
                 await self._blobs.drop(digest)
         except BusUnavailable as error:
             _log.debug("old parts stay for now", reason=str(error))
+
+    async def _leftovers(self) -> set[str]:
+        """Parts that a writer left behind who died before its manifest; young ones may be somebody's who is about to write it."""
+        stream = self._bus.subjects.stream("checkpoints")
+        needed = self._there.union(*(each.parts for each in self._kept))
+        old: set[str] = set()
+        try:
+            every = self._bus.subjects.blob(self._fold, "*", "*", kind="checkpoints")
+            subjects = (await self._bus.js.stream_info(stream, subjects_filter=every)).state.subjects or {}
+            for digest in {subject.split(".")[-2] for subject in subjects} - needed:
+                subject = self._bus.subjects.blob(self._fold, digest, "*", kind="checkpoints")
+                written = (await self._bus.js.get_last_msg(stream, subject)).time
+                if written is not None and (datetime.now(UTC) - written).total_seconds() > _LEFT_S:
+                    old.add(digest)
+        except (TimeoutError, nats.errors.Error) as error:
+            _log.debug("leftovers stay for now", reason=reason(error))
+        return old

@@ -28,7 +28,7 @@ class ClusterPlan:
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
-    e.g. a fault switch for the demo's liar.
+    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator` or `verifier`.
     """
 
     data: Path
@@ -42,6 +42,7 @@ class ClusterPlan:
     memory_mb: int | None = None
     extra_nodes: tuple[str, ...] = ()
     node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    service_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def node_names(self) -> list[str]:
         """`node-1` … `node-N`, and the extra ones."""
@@ -67,6 +68,7 @@ class ClusterPlan:
         named = "--id" if role == "node" else "--name"
         where = ("--nats", nats, "--cluster", self.cluster)
         kept = ("--data", str(self.data / name))
+        chosen = self.service_options.get(role, ())
         return ProcessPlan(
-            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more)
+            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *chosen)
         )
