@@ -18,7 +18,7 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
 from bus.subjects import Subjects
 
-__all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "ensure_streams", "last_sequence"]
+__all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "bounds", "ensure_streams", "last_sequence"]
 
 _GIB = 1024**3
 _NAME_IN_USE = 10058
@@ -128,9 +128,15 @@ async def last_sequence(bus: Bus, log: str) -> int:
 
     Raises `StreamMissing` where nobody has set the cluster up, `BusUnavailable` where the server does not answer.
     """
+    return (await bounds(bus, log))[1]
+
+
+async def bounds(bus: Bus, log: str) -> tuple[int, int]:
+    """The first sequence that a log keeps and its last; (n + 1, n) when it is empty. Raises as `last_sequence` does."""
     stream = bus.subjects.stream(log)
     try:
-        return (await bus.js.stream_info(stream)).state.last_seq
+        state = (await bus.js.stream_info(stream)).state
+        return max(1, state.first_seq), state.last_seq
     except nats.js.errors.NotFoundError:
         raise StreamMissing(f"{stream} does not exist: set the cluster up with `ambient up`") from None
     except (TimeoutError, nats.errors.Error) as error:
