@@ -66,9 +66,12 @@ class Audit:
         """How much was read."""
         return f"Audit({self._records!r}, names={len(self._facts)})"
 
-    def trimmed(self, log: str, first: int) -> None:
-        """The log begins at the sequence `first` now: what came before, read or not, is no longer there to be found."""
-        self._records.begin(log, first)
+    def spans(self, log: str, first: int, last: int = 0) -> None:
+        """The log keeps what is from the sequence `first` to `last` now: what came before is no longer there to be found.
+
+        Without this, a log spans what was folded of it.
+        """
+        self._records.spans(log, first, last)
 
     def fold(self, log: str, entry: Entry) -> None:
         """Take in the next entry of `log`, one of `bus.subjects.LOGS`; entries that were folded before are skipped."""

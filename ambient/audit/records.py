@@ -23,9 +23,10 @@ class _Hole(NamedTuple):
 
 @dataclass
 class _Span:
-    """How far a log was read. `kept` is its first sequence now; `times` has the stored time of the first entry."""
+    """How far a log was read, from `first` to `last`, and what it is known to keep, from `kept` to `end`."""
 
     kept: int = 1
+    end: int = 0
     first: int = 0
     first_ms: int = _NEVER_MS
     last: int = 0
@@ -64,10 +65,11 @@ class Records:
         self.newest_ms = max(self.newest_ms, entry.at_ms)
         return True
 
-    def begin(self, log: str, first: int) -> None:
-        """The log begins at `first` now."""
+    def spans(self, log: str, first: int, last: int) -> None:
+        """The log keeps what is from `first` to `last` now."""
         span = self._spans[log]
         span.kept = max(span.kept, first)
+        span.end = max(span.end, last)
 
     def line(self, log: str, count: int = 1) -> None:
         """So many lines more."""
@@ -88,17 +90,21 @@ class Records:
         return {log: span.first_ms for log, span in self._spans.items()}
 
     def check_whole(self, tally: Tally) -> None:
-        """A sequence that is missing between two others was deleted, unless the log was trimmed meanwhile."""
+        """A sequence that is missing was deleted, unless the log was trimmed meanwhile."""
         for log, span in self._spans.items():
-            tally.examined("whole", max(0, span.last - max(span.kept, span.first) + 1) if span.first else 0)
-            for name, hole in self._holes:
-                if name != log:
-                    continue
-                if hole.after <= span.kept:
-                    tally.trimmed("whole")
+            end = max(span.end, span.last)
+            tally.examined("whole", max(0, end - span.kept + 1))
+            holes = [hole for name, hole in self._holes if name == log]
+            if span.last < end:
+                holes.append(_Hole(max(span.last, span.kept - 1), end + 1))
+            for before, after in holes:
+                missing = after - max(before, span.kept - 1) - 1
+                if missing > 0:
+                    tally.violated(
+                        "whole", "", log, (after - 1, 0), f"{missing} messages up to this are missing"
+                    )
                 else:
-                    detail = f"{hole.after - hole.before - 1} messages before it are missing"
-                    tally.violated("whole", "", log, (hole.after, 0), detail)
+                    tally.trimmed("whole")
 
     # Hands
 

@@ -5,27 +5,37 @@ against the stream of causes: VERDICTS first, then RESULTS, ASSIGNMENTS and TASK
 read, too. What is newer than a verdict that is read is at worst an open task.
 """
 
+import asyncio
 import time
+
+import nats.errors
+import nats.js.errors
 
 from ambient.audit.core import RETENTION_MS, Audit
 from ambient.audit.findings import Report
 from bus.connection import Bus
+from bus.errors import BusUnavailable, reason
 from bus.reader import Entry, LogReader
 from bus.streams import bounds
 from bus.subjects import LOGS
 
 __all__ = ["audit"]
 
+_LOOK_AGAIN_S = 3.0
+"""How long nothing comes before it is asked whether what is waited for was trimmed or deleted."""
+
 
 async def audit(bus: Bus, *, retention_ms: int = RETENTION_MS) -> Report:
     """Audit the cluster of `bus`. Raises `StreamMissing` where there is none, `BusUnavailable` if it cannot be read."""
     found = Audit(retention_ms=retention_ms)
-    ends = {log: await bounds(bus, log) for log in reversed(LOGS)}
+    spans = {log: await bounds(bus, log) for log in reversed(LOGS)}
     for log in LOGS:
-        first, last = ends[log]
-        await _read(bus, found, log, first, last)
+        first, last = spans[log]
+        found.spans(log, first, last)
+        if first <= last:
+            await _read(bus, found, log, first, last)
     for log in LOGS:  # what was trimmed while it was read is neither missing nor a hole
-        found.trimmed(log, (await bounds(bus, log))[0])
+        found.spans(log, (await bounds(bus, log))[0], spans[log][1])
     return found.report(now_ms=int(time.time() * 1000))
 
 
@@ -34,10 +44,28 @@ async def _read(bus: Bus, found: Audit, log: str, first: int, last: int) -> None
         if entry.sequence <= last:
             found.fold(log, entry)
 
-    found.trimmed(log, first)
     reader = LogReader(bus, log, fold, start=first)
     reader.start()
     try:
-        await reader.reached(last)
+        while reader.position < last:
+            position = reader.position
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await reader.reached(last)
+            except TimeoutError:
+                if reader.position == position and not await _holds(bus, log, last):
+                    return  # nothing will come: the audit says whether it was trimmed, or is missing
     finally:
         await reader.stop()
+
+
+async def _holds(bus: Bus, log: str, sequence: int) -> bool:
+    """Whether the log still has that message."""
+    stream = bus.subjects.stream(log)
+    try:
+        await bus.js.get_msg(stream, seq=sequence)
+    except nats.js.errors.NotFoundError:
+        return False
+    except (TimeoutError, nats.errors.Error) as error:
+        raise BusUnavailable(f"cannot read {stream}: try `ambient doctor` ({reason(error)})") from None
+    return True
