@@ -7,6 +7,8 @@ A task costs some hundred bytes until the report, in which each name is unpacked
 logs up to fitting ends (`replay`).
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ambient.audit import asked, facts
@@ -264,7 +266,7 @@ class Audit:
             still += open_tasks(case, now)
             tasks += bool(case.facts.submissions or case.lives or case.facts.verdicts)
             known.update(source for source in case.facts.submissions if source in self._refused)
-        self._check_unreadable(tally, sight)
+        still += self._unrefused(tally, sight, now)
         self._check_refusals(tally, sight, known)
         return self._records.report(
             tally,
@@ -275,8 +277,8 @@ class Audit:
             ignored=self._ignored,
         )
 
-    def _check_unreadable(self, tally: Tally, sight: Sight) -> None:
-        """What is no task is refused once, and never decided; until then, nobody owes it more."""
+    def _unrefused(self, tally: Tally, sight: Sight, now_ms: int) -> Iterator[OpenTask]:
+        """What is no task is refused once; until then it is open."""
         for source, at_ms in self._unreadable.items():
             tally.examined("one-end")
             refusals = self._refused.get(source, [])
@@ -285,6 +287,8 @@ class Audit:
                 tally.violated("one-end", "", "assignments", again.place, detail)
             if not refusals and sight.may_have_ended("assignments", at_ms):
                 tally.trimmed("one-end")
+            elif not refusals:
+                yield OpenTask("", source, "unrefused", at_ms, max(0, now_ms - at_ms), 0, ())
 
     def _check_refusals(self, tally: Tally, sight: Sight, known: set[facts.Place]) -> None:
         for source, refusals in self._refused.items():

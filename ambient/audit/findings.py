@@ -49,7 +49,10 @@ class Promise(msgspec.Struct, frozen=True):
 
 
 class OpenTask(msgspec.Struct, frozen=True):
-    """A task without an end. `source` is its (sequence, line) in TASKS, `nodes` have its last attempt; times in ms since the epoch."""
+    """A task without an end. `source` is its (sequence, line) in TASKS, `nodes` have its last attempt; `since_ms` is since the epoch.
+
+    `task` is empty for what is no task, and has not been refused yet.
+    """
 
     task: str
     source: tuple[int, int]

@@ -80,7 +80,8 @@ def _violations(violations: tuple[Violation, ...]) -> Iterator[str]:
 def _open(tasks: tuple[OpenTask, ...]) -> Iterator[str]:
     for t in tasks[:_FEW]:
         at = f", attempt {t.attempt} at {' '.join(t.nodes)}" if t.attempt else ""
-        yield f"{escape(t.task)} {t.state} for {t.age_ms / 1000:,.1f} s{escape(at)}"
+        subject = t.task or f"line {t.source[1]} of {t.source[0]} in tasks"
+        yield f"{escape(subject)} {t.state} for {t.age_ms / 1000:,.1f} s{escape(at)}"
     yield from _and_more(len(tasks))
 
 
