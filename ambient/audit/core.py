@@ -53,7 +53,7 @@ class Audit:
 
     def __init__(self, *, retention_ms: int = RETENTION_MS) -> None:
         self._retention_ms = retention_ms
-        self._facts: dict[str, bytes] = {}
+        self._facts: dict[str, facts.Packed] = {}
         self._names = facts.Names()
         self._records = Records()
         self._tally = Tally()

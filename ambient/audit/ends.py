@@ -76,9 +76,7 @@ def _open(case: Case, source: Place, life: Life | None, since_ms: int, now_ms: i
 
 def _state(case: Case, source: Place, life: Life | None) -> OpenState:
     if life is None:
-        # An id that another body owns: the coordinator will say so.
-        owned = bool(case.lives) or bool(case.facts.verdicts)
-        return "unrefused" if owned else "waiting"
+        return "unrefused" if _is_owned(case, source) else "waiting"
     if life.abandoned:
         return "abandoned"
     last = life.assigned[-1]
@@ -86,3 +84,11 @@ def _state(case: Case, source: Place, life: Life | None) -> OpenState:
         c.node for c in case.facts.claims.values() if c.attempt == last.attempt and case.counts(c, source)
     }
     return "claimed" if claimed.issuperset(last.nodes) else "assigned"
+
+
+def _is_owned(case: Case, source: Place) -> bool:
+    """Whether another body has the name of this submission: the coordinator owes it a refusal."""
+    ends = case.facts.verdicts
+    if any(case.first_end(other) is None for other in case.lives):
+        return True
+    return bool(ends) and not case.returned(ends[-1], source)

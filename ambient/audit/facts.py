@@ -21,6 +21,7 @@ __all__ = [
     "GivenUp",
     "LateLine",
     "Names",
+    "Packed",
     "Place",
     "Policy",
     "Question",
@@ -40,6 +41,9 @@ type Place = tuple[int, int]
 
 type Policy = tuple[int, int]
 """(agree, of) of a quorum; (0, 0) is `signature`."""
+
+type Packed = bytes | bytearray
+"""The facts of one name: `bytes` while they are few, as nearly all are."""
 
 _DIGEST_BYTES = 16
 
@@ -150,6 +154,7 @@ _ARRAY = (
     b"\xdd"  # MessagePack's array 32: the length follows in four bytes, then the members one after the other
 )
 _HEAD_BYTES = 5
+_MANY_BYTES = 4096
 
 
 class Task:
@@ -168,15 +173,22 @@ class Task:
         self.late: list[LateLine] = []
 
 
-def add(packed: bytes | None, fact: Fact) -> bytes:
+def add(packed: Packed | None, fact: Fact) -> Packed:
     """The packed facts of a name with one more; raises `OverflowError` for numbers beyond 64 bits."""
+    more = _pack(fact)
     if packed is None:
-        return b"\xdd\x00\x00\x00\x01" + _pack(fact)
-    count = int.from_bytes(packed[1:_HEAD_BYTES]) + 1
-    return b"".join((_ARRAY, count.to_bytes(4), packed[_HEAD_BYTES:], _pack(fact)))
+        return b"\xdd\x00\x00\x00\x01" + more
+    count = (int.from_bytes(packed[1:_HEAD_BYTES]) + 1).to_bytes(4)
+    if len(packed) < _MANY_BYTES:
+        return b"".join((_ARRAY, count, packed[_HEAD_BYTES:], more))
+    # Anybody may claim anything of one task, a million times: that must not be copied each time.
+    grown = packed if isinstance(packed, bytearray) else bytearray(packed)
+    grown[1:_HEAD_BYTES] = count
+    grown += more
+    return grown
 
 
-def unpack(packed: bytes) -> Task:
+def unpack(packed: Packed) -> Task:
     """Undo the packing of all the facts of a name."""
     task = Task()
     for fact in _FACTS.decode(packed):

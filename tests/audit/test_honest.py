@@ -227,7 +227,11 @@ def test_a_name_may_come_back_after_the_retention_span() -> None:
         book.now_ms += hours * HOUR_MS
         book.task(priority=1).done()
 
+    returned.now_ms += 25 * HOUR_MS
+    returned.task(priority=2)
+
     assert returned.audit().violations == ()
+    assert [(task.task, task.state) for task in returned.audit().open] == [("me.t1", "waiting")]
     assert returned.audit(retention_ms=26 * HOUR_MS).broken() == ("one-verdict", "one-body")
     assert hasty.audit().broken() == ("one-verdict", "one-body")
 
@@ -275,6 +279,24 @@ def test_entries_are_counted_once() -> None:
                 found.fold(log, entry)
 
     assert found.report() == folded(book.entries)
+
+
+def test_a_task_that_everybody_claims_costs_what_its_claims_cost() -> None:
+    """Strangers may claim one task as often as they like: the report is the same, and none of it is copied for each claim."""
+    book = Book()
+    story = book.task().assigned("n1")
+    story.claimed("n1")
+    claim = story.results["n1"][0]
+    for _ in range(20):
+        book.claim(*[claim] * 500)
+    story.accepted("n1")
+    found = Audit()
+    for log in LOGS:
+        for entry in book.entries[log]:
+            found.fold(log, entry)
+
+    assert isinstance(found._facts["me.t1"], bytearray)
+    assert (found.report().holds, found.report().claims) == (True, 10_001)
 
 
 def test_a_million_tasks_fit_a_laptop() -> None:
