@@ -19,13 +19,24 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
 from bus.subjects import Subjects
 
-__all__ = ["DEFAULT_MAX_BYTES", "Extent", "StreamLimits", "ensure_streams", "extent", "last_sequence"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "KEEP_MS",
+    "Extent",
+    "StreamLimits",
+    "ensure_streams",
+    "extent",
+    "last_sequence",
+]
 
 _GIB = 1024**3
 _NAME_IN_USE = 10058
 _SMALLEST_SHARE = 4096
 
 _log = structlog.get_logger("bus.streams")
+
+KEEP_MS = 86_400_000
+"""How long an id stands for its verdict, and the logs are kept, unless an operator chose otherwise: a day."""
 
 DEFAULT_MAX_BYTES: Mapping[str, int] = MappingProxyType(
     {

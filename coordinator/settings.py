@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bus.streams import KEEP_MS
 from bus.subjects import DEFAULT_CLUSTER
 
 __all__ = ["Settings", "Timing"]
@@ -42,7 +43,7 @@ class Timing:
     return_ms: int = 600_000
     unjudged_ms: int = 60_000
     resubmitted_ms: int = 60_000
-    keep_ms: int = 86_400_000
+    keep_ms: int = KEEP_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
