@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from ambient.audit import audit
 from ambient.client import Client
 from ambient.cluster import Supervisor
 from bus.streams import extent
@@ -92,7 +93,9 @@ async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path
         await _restart(cluster, *names)
         await _sums(client, 300)
         nodes = {node.node for node in await client.nodes()}
+        report = await audit(client.bus, retention_ms=3000)
 
+    assert report.violations == ()
     assert kept_open <= held
     assert all(first > 1 for first in begins.values())
     assert nodes == {"node-1", "node-2", "node-3"}
@@ -120,7 +123,9 @@ async def test_without_any_checkpoint_the_logs_that_are_left_will_do(tmp_path: P
         verdict = await waiting.result()
         await _sums(client, 100)
         after = {node.node: node.key for node in await client.nodes()}
+        report = await audit(client.bus, retention_ms=3000)
 
+    assert report.violations == ()
     assert verdict.value == 3
     assert {name: after[name] for name in keys} == keys
     assert heard.count(f"avcp.sys.done.{waiting.name}") == 1
