@@ -104,7 +104,7 @@ class CoordinatorTerm(TermShell):
 
     def explain(self, name: str) -> str:
         """The state that `why` would answer; empty where nobody would answer, or it has not read so far."""
-        read = self.leading and self.core.ledger.read_to >= len(self.world.server.logs["tasks"].entries)
+        read = self.leading and self.core.ledger.read_to >= self.world.server.logs["tasks"].last
         return explain.why(self.core, name, self._now_ms()).state if read else ""
 
     # What comes in
@@ -197,7 +197,7 @@ class CoordinatorTerm(TermShell):
                     self.process.tell(self.world.subjects.done(name), line)
 
         server = self.world.server
-        self.process.send(server.ask, self.process.asker(told), lambda: log.entries[sequence - 1].body)
+        self.process.send(server.ask, self.process.asker(told), lambda: log.at(sequence).body)
 
     # Questions
 

@@ -89,8 +89,8 @@ class TermShell:
                 if not answered:
                     self.end("the bus is not ready", _RETRY_MS)
 
-            entries = self.world.server.logs[log].entries
-            self.process.send(self.world.server.ask, self.process.asker(told), lambda: len(entries))
+            asked = self.world.server.logs[log]
+            self.process.send(self.world.server.ask, self.process.asker(told), lambda: asked.last)
             self.process.after(_ANSWER_MS, silent)
 
         return ask

@@ -211,7 +211,7 @@ class Reader:
 
     def poke(self) -> None:
         """There may be something to read."""
-        if not self._due and not self._stopped and self.position < len(self._log.entries):
+        if not self._due and not self._stopped and self.position < self._log.last:
             self._due = True
             self._process.reach(self._process.life, self._pump)
 
@@ -224,8 +224,7 @@ class Reader:
 
     def _pump(self) -> None:
         self._due = False
-        entries = self._log.entries
-        for entry in entries[self.position : self.position + _AT_ONCE]:
+        for entry in self._log.after(self.position, _AT_ONCE):
             if self._stopped:
                 return
             self.position = entry.sequence

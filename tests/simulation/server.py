@@ -26,16 +26,45 @@ type Answer = Callable[..., None]
 
 
 class Log:
-    """One stream. `headers` are those of its messages, `ids` the sequence and time of each message id."""
+    """One stream, holding the sequences from `first` to `last`. `ids` are the sequence and time of each message id."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.entries: list[Entry] = []
-        self.headers: list[dict[str, str]] = []
         self.ids: dict[str, tuple[int, float]] = {}
         self.last_id = ""
         self.followers: list[Reader] = []
         self.full = False
+        self._entries: list[Entry] = []
+        self._headers: list[dict[str, str]] = []
+
+    @property
+    def first(self) -> int:
+        """The sequence of the oldest entry that is kept (or would be, in an empty log)."""
+        return 1
+
+    @property
+    def last(self) -> int:
+        """The sequence of the newest entry; 0 if there never was one."""
+        return len(self._entries)
+
+    def at(self, sequence: int) -> Entry:
+        """The entry of a sequence that the log holds."""
+        assert self.first <= sequence <= self.last, f"{self.name} does not hold {sequence}"
+        return self._entries[sequence - 1]
+
+    def headers_at(self, sequence: int) -> dict[str, str]:
+        """The headers that the entry came with."""
+        assert self.first <= sequence <= self.last, f"{self.name} does not hold {sequence}"
+        return self._headers[sequence - 1]
+
+    def after(self, position: int, most: int) -> list[Entry]:
+        """At most so many of the entries that follow a position."""
+        return self._entries[position : position + most]
+
+    def append(self, entry: Entry, headers: dict[str, str]) -> None:
+        """Keep an entry, the next one."""
+        self._entries.append(entry)
+        self._headers.append(headers)
 
 
 class Server:
@@ -59,14 +88,13 @@ class Server:
             return known[0]
         if log.full:
             return FULL
-        if int(headers.get("Nats-Expected-Last-Sequence", len(log.entries))) != len(log.entries):
+        if int(headers.get("Nats-Expected-Last-Sequence", log.last)) != log.last:
             return WRONG_SEQUENCE
         behind = headers.get("Nats-Expected-Last-Msg-Id")
         if behind is not None and behind != log.last_id:
             return WRONG_ID
-        entry = Entry(len(log.entries) + 1, self._world.wall_ms(), subject, body)
-        log.entries.append(entry)
-        log.headers.append(headers)
+        entry = Entry(log.last + 1, self._world.wall_ms(), subject, body)
+        log.append(entry, headers)
         log.last_id = headers["Nats-Msg-Id"]
         log.ids[log.last_id] = (entry.sequence, now)
         self._world.stored(log, entry, headers.get("Avcp-Writer", ""))

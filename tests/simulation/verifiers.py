@@ -178,7 +178,7 @@ class VerifierTerm(TermShell):
         if self._merge.horizon <= self._end_of_log:
             return
         newest = self._merge.newest
-        entries = self.world.server.logs["assignments"].entries
+        log = self.world.server.logs["assignments"]
 
         def told(end: int) -> None:
             if not self.over:
@@ -187,7 +187,7 @@ class VerifierTerm(TermShell):
                 self._fold(self._merge.advance(self.core.decided))
 
         server = self.world.server
-        self.process.send(server.ask, self.process.asker(told), lambda: len(entries))
+        self.process.send(server.ask, self.process.asker(told), lambda: log.last)
 
     # Questions
 
@@ -201,7 +201,7 @@ class VerifierTerm(TermShell):
             if place is None:
                 lines.append(encode(Pending(task)))
             else:
-                entry = self.world.server.logs["verdicts"].entries[place[0] - 1]
+                entry = self.world.server.logs["verdicts"].at(place[0])
                 lines.append(open_signed(entry.body, VERDICTS)[1][place[1]])
         reply(lines)
 

@@ -65,8 +65,8 @@ class Watch(LogWatch):
 
     def acknowledged(self, client: str, sequence: int) -> None:
         """A client heard that its message is stored."""
-        entries = self._world.server.logs["tasks"].entries
-        there = sequence <= len(entries) and entries[sequence - 1].subject.endswith(f".{client}")
+        log = self._world.server.logs["tasks"]
+        there = sequence <= log.last and log.at(sequence).subject.endswith(f".{client}")
         hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
 
     def expected(self, entry: Expected) -> None:

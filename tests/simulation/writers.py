@@ -181,11 +181,11 @@ class FencedFlight(_Flight):
     def _ask(self, batch: _Batch) -> None:
         if self.ended or not self._in_flight or self._in_flight[0] is not batch:
             return
-        process, at = self.process, batch.expected - 1
+        process, at = self.process, batch.expected
         tries = batch.tries = batch.tries + 1
 
         def question() -> Any:
-            return (self.log.headers[at], self.log.entries[at].body) if at < len(self.log.entries) else None
+            return (self.log.headers_at(at), self.log.at(at).body) if at <= self.log.last else None
 
         def told(stored: tuple[dict[str, str], bytes] | None) -> None:
             if batch.tries == tries and not self.ended:
