@@ -31,6 +31,8 @@ _ASKED_TWICE = 2
 class Client(Process):
     """The process, and itself the sink of all its entries."""
 
+    kind = "client"
+
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
         self.wanted: dict[tuple[str, bytes], None] = {}
@@ -193,7 +195,10 @@ class Client(Process):
         if lines is not None:
             self._schedule.answered()
             for line in lines:
-                self._settle(decode(line, _ANSWER))
+                answer = decode(line, _ANSWER)
+                if isinstance(answer, Verdict):
+                    self.world.met("verdict found by asking")
+                self._settle(answer)
         still = [entry for entry in entries if entry.open]
         for entry in still:
             self._schedule.again(entry, now)

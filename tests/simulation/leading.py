@@ -163,6 +163,14 @@ class TermShell:
         )  # fmt: skip
         self.process.after(good_until - begun, silent)
 
+    def took_over(self) -> None:
+        """The term begins to lead."""
+        self.leading = True
+        world = self.world
+        for process in world.processes.values():
+            if process is not self.process and process.kind == self.process.kind and process.leads:
+                world.met("two lead")
+
     def _lost(self) -> None:
         self._revision = 0
         self.world.say(self.process.name, f"has lost the lease {self.role}")
@@ -177,6 +185,16 @@ class Leaders(Process):
     """A process that serves term after term."""
 
     term: TermShell
+
+    @property
+    def leads(self) -> bool:
+        """Whether it believes that it leads."""
+        return self.alive and self.term.leading
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it believes that it leads, while another holds the lease."""
+        return self.leads and not self.world.server.holds_lease(self.term.role, self.name)
 
     def tell(self, subject: str, body: bytes) -> None:
         """Send a core message to a node or client, who subscribed as the subject's kind and its own name."""

@@ -38,6 +38,8 @@ _GARBLED = ("output_digest", "spec", "module", "input")
 class Node(Process):
     """The process and its disk. A twin is a second one with a copy of the first one's identity, on a disk of its own."""
 
+    kind = "node"
+
     def __init__(self, world: "World", plan: NodePlan, name: str) -> None:
         super().__init__(world, name)
         self.plan = plan
@@ -65,7 +67,10 @@ class Node(Process):
             on_durable=self._on_durable,
             seal=lambda lines: self.identity.seal(RESULTS, lines),
         )
+        if self.name != self.node:
+            self.world.met("a twin starts")
         for place, line in self.outbox.items():
+            self.world.met("claim from an outbox")
             result = decode(line, _RESULT)
             key = attempt_key(result.task, result.attempt)
             self.core.remember((key,))
@@ -147,9 +152,11 @@ class Node(Process):
         self._queued.extend(orders.run)
         self._run()
         if orders.hand_back:
+            self.world.met("attempts handed back")
             goodbye = Goodbye(node=self.node, handed_back=tuple(orders.hand_back), leaving=False)
             self._publish(self.identity.seal(GOODBYE, [encode(goodbye)]))
         if orders.enrol:
+            self.world.met("asked to enrol again")
             self._hello()
 
     def _run(self) -> None:
@@ -224,6 +231,7 @@ class Node(Process):
 
     def _drain(self, away_ms: float) -> None:
         self.world.say(self.name, "drains")
+        self.world.met("a node leaves")
         running = set(self._busy)
         self._follow(self.core.drain(lambda attempt: attempt.key in running))
         self._telemetry()

@@ -50,6 +50,7 @@ class Process:
         self._cut = ""
         self._unsent: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._last_sent = 0.0
+        self._last_heard = 0.0
 
     # What a subclass does
 
@@ -58,6 +59,19 @@ class Process:
 
     def reconnected(self) -> None:
         """The connection is back; answers that were under way are lost."""
+
+    kind = ""
+    """What it is, for the counts."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it believes that it leads."""
+        return False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it believes that it leads, while another holds the lease."""
+        return False
 
     # Time and messages
 
@@ -80,6 +94,12 @@ class Process:
         delay = self.delay() if delay is None else delay
         self.world.at(self.world.now + delay, self._arrive, (life, call, arguments))
 
+    def overtake(self, arrives: float) -> None:
+        """Note when a message arrives, and whether one that was sent before it comes later."""
+        if arrives < self._last_heard:
+            self.world.met("message overtaken")
+        self._last_heard = max(self._last_heard, arrives)
+
     def asker(self, then: Callable[..., None]) -> Asker:
         """Whoever waits here and now; an answer to an earlier life is lost."""
         return Asker(self, self.life, then)
@@ -87,13 +107,19 @@ class Process:
     def delay(self) -> float:
         """How long a message travels: mostly a little, now and then much longer."""
         pick = self.rng.random()
-        slow = 20.0 if pick > 0.98 and self.world.faulty else 1.0
+        slow = 1.0
+        if pick > 0.98 and self.world.faulty:
+            slow = 20.0
+            self.world.met("message late")
         return self.world.network.delay_ms * (0.3 + pick) * slow
 
     def burn(self) -> None:
         """One outward step: where the fuse ends, the process is killed before it."""
         if self.fuse is not None:
             if self.fuse <= 0:
+                self.world.met(f"crash of a {self.kind}")
+                if self.leads:
+                    self.world.met("crash of a leader")
                 raise Killed
             self.fuse -= 1
 
@@ -145,6 +171,7 @@ class Process:
         """Stop in the middle of everything, as a process does whose machine swaps or sleeps."""
         if self.alive and self._held is None:
             self.world.say(self.name, "is paused")
+            self.world.met("pause of a leader" if self.leads else "pause")
             self._held = []
 
     def resume(self) -> None:
@@ -152,6 +179,8 @@ class Process:
         held, self._held = self._held, None
         if held:
             self.world.say(self.name, "wakes")
+            if self.is_stale:
+                self.world.met("a leader wakes when another has the lease")
             for call, arguments in held:
                 self.after(self.rng.random(), call, *arguments)
 
@@ -159,6 +188,7 @@ class Process:
         """Cut off: what it sends is lost (`lose`) or kept until the connection is back (`hold`)."""
         if not self._cut:
             self.world.say(self.name, f"is cut off ({kind})")
+            self.world.met(f"cut off, what it sends is {'kept' if kind == 'hold' else 'lost'}")
             self._cut = kind
 
     def join(self) -> None:

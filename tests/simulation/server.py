@@ -21,6 +21,7 @@ FULL = "full"
 WRONG_SEQUENCE = "wrong last sequence"
 WRONG_ID = "wrong last message id"
 _DEDUPE_MS = 120_000
+_LOST_AS = {"telemetry": "heartbeat", "assign": "assignment"}
 
 type Answer = Callable[..., None]
 
@@ -85,13 +86,17 @@ class Server:
         now = self._world.now
         known = log.ids.get(headers["Nats-Msg-Id"])
         if known is not None and now - known[1] < _DEDUPE_MS:
+            self._world.met("known message id")
             return known[0]
         if log.full:
+            self._world.met(f"refused: {log.name} is full")
             return FULL
         if int(headers.get("Nats-Expected-Last-Sequence", log.last)) != log.last:
+            self._world.met(f"refused by sequence: {log.name}")
             return WRONG_SEQUENCE
         behind = headers.get("Nats-Expected-Last-Msg-Id")
         if behind is not None and behind != log.last_id:
+            self._world.met("refused by message id")
             return WRONG_ID
         entry = Entry(log.last + 1, self._world.wall_ms(), subject, body)
         log.append(entry, headers)
@@ -107,6 +112,7 @@ class Server:
         answer = self.store(log, subject, body, headers)
         if self._world.chance(self._world.network.lost_answers):
             self._world.say("server", f"the answer to {asker.process.name} is lost: {answer}")
+            self._world.met("acknowledgement lost")
             return
         asker.hear(answer)
 
@@ -138,6 +144,11 @@ class Server:
         if held is not None and held[1] == revision:
             del self._leases[role]
 
+    def holds_lease(self, role: str, holder: str) -> bool:
+        """Whether nobody else holds it."""
+        held = self._leases.get(role)
+        return held is None or held[0] == holder or held[2] <= self._world.now
+
     def forget_lease(self, role: str) -> None:
         """Give a lease up behind its holder's back."""
         self._leases.pop(role, None)
@@ -166,9 +177,13 @@ class Server:
                 continue
             if world.chance(world.network.drop):
                 world.say("server", f"a message on {subject} to {process.name} is lost")
+                world.met(f"{_LOST_AS.get(heard_as.partition('.')[0], 'notice')} lost")
                 continue
-            process.reach(life, then, subject, body)
+            delay = process.delay()
+            process.overtake(world.now + delay)
+            process.reach(life, then, subject, body, delay=delay)
             if world.chance(world.network.duplicate):
+                world.met("message doubled")
                 process.reach(life, then, subject, body, delay=process.delay() * 40)
 
     # Request-reply
@@ -187,7 +202,9 @@ class Server:
         desks = [each for each in self._desks.get(service, ()) if each.life == each.process.life]
         if not desks:
             asker.hear(None)
-        elif not world.chance(world.network.drop):
+        elif world.chance(world.network.drop):
+            world.met("question lost")
+        else:
             process, desk_life, answer = desks[int(world.rng.random() * len(desks))]
 
             def reply(said: Any) -> None:
@@ -196,7 +213,9 @@ class Server:
             process.reach(desk_life, answer, endpoint, body, reply)
 
     def _reply(self, asker: "Asker", said: Any) -> None:
-        if not self._world.chance(self._world.network.drop):
+        if self._world.chance(self._world.network.drop):
+            self._world.met("reply lost")
+        else:
             asker.hear(said)
 
     def restarted(self) -> None:

@@ -17,6 +17,7 @@ from coordinator.core import Core as CoordinatorCore
 from coordinator.settings import Timing
 from tests.simulation.clients import Client
 from tests.simulation.coordinators import Coordinator, CoordinatorTerm
+from tests.simulation.coverage import COUNTED
 from tests.simulation.faults import arrange
 from tests.simulation.identity import cheap_signatures
 from tests.simulation.nodes import Node
@@ -68,7 +69,7 @@ class History:
     """What came of a scenario.
 
     `settled_ms` is the time from the last fault to the end of everything, `print` the digest of all that was written,
-    `violation` the promise that it broke.
+    `violation` the promise that it broke, `counted` how often what happened (`tests.simulation.coverage`).
     """
 
     scenario: Scenario
@@ -78,6 +79,7 @@ class History:
     print: str
     violation: Violation | None
     trace: list[str]
+    counted: dict[str, int]
 
 
 class World:
@@ -94,6 +96,7 @@ class World:
         self.faulty = True
         self.events = 0
         self.trace: list[str] = []
+        self.counted = dict.fromkeys(COUNTED, 0)
         self._tracing = tracing
         self._agenda: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._numbers = 0
@@ -131,6 +134,10 @@ class World:
     def chance(self, probability: float) -> bool:
         """Whether it happens."""
         return probability > 0 and self.rng.random() < probability
+
+    def met(self, what: str) -> None:
+        """It happened; one of `coverage.COUNTED`."""
+        self.counted[what] += 1
 
     def say(self, who: str, what: str) -> None:
         """A line of the trace."""
@@ -210,6 +217,7 @@ class World:
             self._print.hexdigest(),
             violation,
             self.trace,
+            self.counted,
         )
 
 

@@ -124,6 +124,7 @@ class _Flight:
         self._on_durable(sequence, batch.tokens)
 
     def _resend(self) -> None:
+        self.process.world.met("sent again")
         for batch in self._in_flight:
             batch.tries += 1  # answers to the earlier tries are not waited for any more
             batch.answer = None
@@ -204,11 +205,13 @@ class FencedFlight(_Flight):
             self._resend()
         elif self._fence.wrote(*stored, batch.body):
             self._recovering = False
+            self.process.world.met("looked up, and its own")
             self._done(batch, batch.expected)
             self._settle()
         else:
             self.ended = True
             self.process.world.say(self.process.name, f"is refused by {self.log.name}: another writes")
+            self.process.world.met(f"a writer gives way: {self.log.name}")
             self._on_fenced()
 
 
