@@ -23,7 +23,7 @@ from workers.core import NodeCore, Orders
 from workers.faults import lied
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["Node"]
 
@@ -59,6 +59,7 @@ class Node(Process):
         self._busy: dict[str, Attempt] = {}
         self._stopped: set[int] = set()
         self._asked = 0
+        self._patience: Timer | None = None
         self._beating = False
         self.writer = OpenFlight(
             self,
@@ -86,6 +87,7 @@ class Node(Process):
     # Enrolment and telemetry
 
     def _hello(self) -> None:
+        self.world.call_off(self._patience)
         self._asked += 1
         asked = self._asked
         hello = Hello(node=self.node, capabilities=self._capabilities)
@@ -94,9 +96,11 @@ class Node(Process):
             if asked != self._asked:
                 return
             if reply is None or not reply.ok:
-                self.after(500 + self.rng.random() * 500, self._hello_if, asked)
+                self.world.call_off(self._patience)
+                self._patience = self.after(500 + self.rng.random() * 500, self._hello_if, asked)
                 return
             self._asked += 1
+            self.world.call_off(self._patience)
             self.world.watch.enrolled(self.node, self.identity.key)
             if not self._beating:
                 self._beating = True
@@ -105,14 +109,15 @@ class Node(Process):
 
         body = self.identity.seal(HELLO, [encode(hello)])
         self.send(self.world.server.request, "coordinator", "hello", body, self.asker(told))
-        self.after(_ANSWER_MS, self._hello_if, asked)
+        self._patience = self.after(_ANSWER_MS, self._hello_if, asked)
 
     def _hello_if(self, asked: int) -> None:
         if asked == self._asked:
             self._hello()
 
     def _beat(self) -> None:
-        self.after(_BEAT_MS, self._beat)
+        # Whoever has nothing to tell beats half as often, which is often enough not to be taken for dead.
+        self.after(_BEAT_MS if self.core.held(1) else 2 * _BEAT_MS, self._beat)
         self._telemetry()
 
     def _telemetry(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from bus.reader import Entry
     from tests.simulation.server import Log
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["Asker", "Killed", "Process", "Reader"]
 
@@ -75,9 +75,9 @@ class Process:
 
     # Time and messages
 
-    def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> None:
-        """Do this later, in this life."""
-        self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
+    def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> "Timer":
+        """Do this later, in this life; what is returned is for `World.call_off`."""
+        return self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
 
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""

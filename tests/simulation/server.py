@@ -13,7 +13,7 @@ from bus.reader import Entry
 
 if TYPE_CHECKING:
     from tests.simulation.process import Asker, Process, Reader
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Log", "Server"]
 
@@ -76,6 +76,8 @@ class Server:
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
         self._leases: dict[str, tuple[str, int, float]] = {}
         self._revision = 0
+        self._ends: dict[str, Timer] = {}
+        self._waiting: dict[str, list[Asker]] = {}
         self._subscribers: dict[str, list[Asker]] = {}
         self._desks: dict[str, list[Asker]] = {}
 
@@ -142,7 +144,11 @@ class Server:
         """Give a lease up, if it is still held."""
         held = self._leases.get(role)
         if held is not None and held[1] == revision:
-            del self._leases[role]
+            self.forget_lease(role)
+
+    def await_lease(self, role: str, asker: "Asker") -> None:
+        """Say it once when a lease may be had that another holds."""
+        self._waiting.setdefault(role, []).append(asker)
 
     def holds_lease(self, role: str, holder: str) -> bool:
         """Whether nobody else holds it."""
@@ -152,11 +158,24 @@ class Server:
     def forget_lease(self, role: str) -> None:
         """Give a lease up behind its holder's back."""
         self._leases.pop(role, None)
+        self._world.call_off(self._ends.pop(role, None))
+        for asker in self._waiting.pop(role, ()):
+            asker.hear(None)
 
     def _lease(self, role: str, holder: str) -> int:
         self._revision += 1
-        self._leases[role] = (holder, self._revision, self._world.now + LEASE_TTL_S * 1000)
+        end = self._world.now + LEASE_TTL_S * 1000
+        self._leases[role] = (holder, self._revision, end)
+        if role not in self._ends:
+            self._ends[role] = self._world.at(end, self._run_out, (role,))
         return self._revision
+
+    def _run_out(self, role: str) -> None:
+        end = self._leases[role][2]
+        if end <= self._world.now:
+            self.forget_lease(role)
+        else:
+            self._ends[role] = self._world.at(end, self._run_out, (role,))
 
     # Core subjects
 
@@ -220,6 +239,7 @@ class Server:
 
     def restarted(self) -> None:
         """The server was away: leases were in its memory, all else on its disk but the id of a log's last message."""
-        self._leases.clear()
+        for role in list(self._leases):
+            self.forget_lease(role)
         for log in self.logs.values():
             log.last_id = ""

@@ -5,23 +5,27 @@ Batches are smaller than the real ones, so that there are more moments between t
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.fence import Fence
 from bus.wire import join_lines
 from tests.simulation.process import Process
 from tests.simulation.server import FULL, Log
 
+if TYPE_CHECKING:
+    from tests.simulation.world import Timer
+
 __all__ = ["FencedFlight", "OpenFlight"]
 
 _WINDOW = 4
 _LINES = (1, 1, 2, 3)
 _RETRY_MS = 250.0
-_PATIENCE_MS = 5_000.0
+_PATIENCE_MS = 1_500.0
+"""How long an answer is waited for; shorter than the real writers' time, so that less happens beside it."""
 
 
 class _Batch:
-    __slots__ = ("answer", "body", "expected", "message_id", "tokens", "tries")
+    __slots__ = ("answer", "body", "expected", "message_id", "patience", "tokens", "tries")
 
     def __init__(self, body: bytes, tokens: list[Any]) -> None:
         self.body = body
@@ -30,6 +34,7 @@ class _Batch:
         self.message_id = ""
         self.tries = 0
         self.answer: int | str | None = None
+        self.patience: Timer | None = None
 
 
 class _Flight:
@@ -100,11 +105,13 @@ class _Flight:
             server.publish, process.asker(_bound(*answered)), self.log, self._subject, batch.body,
             self._headers(batch),
         )  # fmt: skip
-        process.after(_PATIENCE_MS, self._answered, batch, batch.tries, "")
+        process.world.call_off(batch.patience)
+        batch.patience = process.after(_PATIENCE_MS, self._answered, batch, batch.tries, "")
 
     def _answered(self, batch: _Batch, tries: int, answer: int | str) -> None:
         if batch.tries == tries and batch.answer is None and not self.ended:
             batch.answer = answer
+            self.process.world.call_off(batch.patience)
             self._settle()
 
     def _settle(self) -> None:
@@ -189,6 +196,7 @@ class FencedFlight(_Flight):
             return (self.log.headers_at(at), self.log.at(at).body) if at <= self.log.last else None
 
         def told(stored: tuple[dict[str, str], bytes] | None) -> None:
+            process.world.call_off(patience)
             if batch.tries == tries and not self.ended:
                 batch.tries += 1
                 self._learn(batch, stored)
@@ -198,7 +206,7 @@ class FencedFlight(_Flight):
                 self._ask(batch)
 
         process.send(process.world.server.ask, process.asker(told), question)
-        process.after(_RETRY_MS * 4, again)
+        patience = process.after(_RETRY_MS * 4, again)
 
     def _learn(self, batch: _Batch, stored: tuple[dict[str, str], bytes] | None) -> None:
         if stored is None:
