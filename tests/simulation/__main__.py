@@ -12,6 +12,7 @@ import sys
 import time
 
 from tests.simulation.campaign import Tally, be_quiet, campaign, parts_of
+from tests.simulation.coverage import table
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.shrinking import shrink
@@ -45,6 +46,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="play this one alone")
     parser.add_argument("--trace", action="store_true", help="print what happens in it")
     parser.add_argument("--shrink", action="store_true", help="make a failing history short first")
+    parser.add_argument(
+        "--coverage", action="store_true", help="count the faults that struck, and what came of them"
+    )
     parser.add_argument("--mutation", default="", choices=["", *MUTATIONS], help="break this rule on purpose")
     return parser.parse_args()
 
@@ -64,6 +68,8 @@ def _campaign(asked: argparse.Namespace) -> int:
         if time.monotonic() >= until_s:
             break
     print(f"{total}; {time.monotonic() - begun:.1f} s")  # noqa: T201 -- its output
+    if asked.coverage:
+        print("\n".join(table(total.counted, total.histories, total.cpu_s)))  # noqa: T201 -- its output
     if total.broken:
         print(f"look at one: python -m tests.simulation --seed {total.broken[0][0]} --shrink")  # noqa: T201 -- its output
     return 1 if total.broken else 0

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Tally:
     cpu_s: float = 0.0
     settled_ms: list[int] = field(default_factory=list)
     broken: list[tuple[int, str]] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
         """Count another tally in."""
@@ -39,6 +41,7 @@ class Tally:
         self.cpu_s += other.cpu_s
         self.settled_ms += other.settled_ms
         self.broken += other.broken
+        self.counted.update(other.counted)
 
     def __str__(self) -> str:
         """For a terminal."""
@@ -101,6 +104,7 @@ def _portion(seeds: list[int], mutation: str, until_s: float) -> Tally:
             tally.events += history.events
             tally.simulated_ms += history.simulated_ms
             tally.settled_ms.append(int(history.settled_ms))
+            tally.counted.update(history.counted)
             if history.violation is not None:
                 tally.broken.append((seed, str(history.violation)))
     finally:

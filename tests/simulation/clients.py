@@ -18,18 +18,20 @@ from tests.simulation.scenario import Submission
 from tests.simulation.writers import OpenFlight
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["Client"]
 
 _ANSWER: msgspec.json.Decoder[Verdict | Pending] = msgspec.json.Decoder(Verdict | Pending)
 _REFUSED = decoder(Refused)
-_QUESTION_MS = 2_000.0
+_QUESTION_MS = 1_000.0
 _ASKED_TWICE = 2
 
 
 class Client(Process):
     """The process, and itself the sink of all its entries."""
+
+    kind = "client"
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
@@ -43,7 +45,7 @@ class Client(Process):
         self.outstanding = Outstanding(self.name)
         self._schedule = Schedule()
         self._asking = False
-        self._alarm = 0
+        self._alarm: Timer | None = None
         self.tasks = OpenFlight(
             self,
             server.logs["tasks"],
@@ -165,11 +167,11 @@ class Client(Process):
     def _ask_later(self) -> None:
         wait_s = self._schedule.next_in(self.world.now / 1000)
         if wait_s is not None and not self._asking:
-            self._alarm += 1
-            self.after(wait_s * 1000 + 1, self._ask, self._alarm)
+            self.world.call_off(self._alarm)
+            self._alarm = self.after(wait_s * 1000 + 1, self._ask)
 
-    def _ask(self, alarm: int | None = None) -> None:
-        if self._asking or (alarm is not None and alarm != self._alarm):
+    def _ask(self) -> None:
+        if self._asking:
             return
         entries = self._schedule.due(self.world.now / 1000)
         if not entries:
@@ -182,18 +184,22 @@ class Client(Process):
             if not asked[0]:
                 asked[0] = True
                 self._asking = False
+                self.world.call_off(patience)
                 self._heard(entries, lines)
 
         request = VerdictRequest([entry.name for entry in entries])
         self.send(self.world.server.request, "verifier", "verdict", request, self.asker(told))
-        self.after(_QUESTION_MS, told, None)
+        patience = self.after(_QUESTION_MS, told, None)
 
     def _heard(self, entries: list[Entry], lines: list[bytes] | None) -> None:
         now = self.world.now / 1000
         if lines is not None:
             self._schedule.answered()
             for line in lines:
-                self._settle(decode(line, _ANSWER))
+                answer = decode(line, _ANSWER)
+                if isinstance(answer, Verdict):
+                    self.world.met("verdict found by asking")
+                self._settle(answer)
         still = [entry for entry in entries if entry.open]
         for entry in still:
             self._schedule.again(entry, now)

@@ -80,7 +80,9 @@ class CoordinatorTerm(TermShell):
             on_fenced=lambda: self.end("another coordinator leads"),
         )
         self.core.lead(self.process.name, self._now_ms())
-        self.leading = True
+        self.took_over()
+        if self.core.epoch > 1:
+            world.met("a coordinator takes over")
         world.say(self.process.name, f"leads from {self._assignments.position} on, epoch {self.core.epoch}")
         self._wake()
         server.open_desk("coordinator", self.process, self._answer)
@@ -104,7 +106,7 @@ class CoordinatorTerm(TermShell):
 
     def explain(self, name: str) -> str:
         """The state that `why` would answer; empty where nobody would answer, or it has not read so far."""
-        read = self.leading and self.core.ledger.read_to >= len(self.world.server.logs["tasks"].entries)
+        read = self.leading and self.core.ledger.read_to >= self.world.server.logs["tasks"].last
         return explain.why(self.core, name, self._now_ms()).state if read else ""
 
     # What comes in
@@ -194,10 +196,11 @@ class CoordinatorTerm(TermShell):
         def told(body: bytes) -> None:
             for line in open_signed(body, VERDICTS)[1]:
                 if b'"kind":"verdict"' in line and _VERDICT.decode(line).task == name:
+                    self.world.met("verdict told again")
                     self.process.tell(self.world.subjects.done(name), line)
 
         server = self.world.server
-        self.process.send(server.ask, self.process.asker(told), lambda: log.entries[sequence - 1].body)
+        self.process.send(server.ask, self.process.asker(told), lambda: log.at(sequence).body)
 
     # Questions
 
@@ -222,6 +225,8 @@ class CoordinatorTerm(TermShell):
 
 class Coordinator(Leaders):
     """The process."""
+
+    kind = "coordinator"
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)

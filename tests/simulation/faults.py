@@ -36,12 +36,15 @@ def _begin(world: "World", fault: Fault) -> None:
             log = world.server.logs[fault.target]
             log.full = True
             world.say("server", f"{fault.target} is full")
+            world.met(f"{fault.target} is full")
             world.at(end, setattr, (log, "full", False))
         case "lease":
             world.say("server", f"forgets the lease {fault.target}")
+            world.met("a lease is given away")
             world.server.forget_lease(fault.target)
         case "restart":
             world.say("server", "restarts")
+            world.met("server restarts")
             world.server.restarted()
             for process in world.processes.values():
                 process.cut("hold")

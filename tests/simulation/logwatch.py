@@ -61,6 +61,7 @@ class LogWatch:
         self.unsettled: set[tuple[int, int]] = set()
         self.decided: list[tuple[int, Assigned]] = []
         self._bare: set[bytes] = set()
+        self._bodies: dict[str, Submission] = {}
         self._owners: dict[str, str] = {}
         self._epoch = 0
         self._results: list[list[bytes]] = []
@@ -78,13 +79,25 @@ class LogWatch:
         if log.name == "tasks":
             self._on_tasks(entry)
         elif log.name == "results":
-            self._results.append(members(entry.body))
+            self._on_results(entry)
         else:
             self._on_mark(log, mark)
             on = self._on_decision if log.name == "assignments" else self._on_line
             kind: Any = _DECISION if log.name == "assignments" else _LINE
             for line in members(entry.body):
                 on(entry.sequence, kind.decode(line))
+
+    def _on_results(self, entry: Entry) -> None:
+        lines = members(entry.body)
+        self._results.append(lines)
+        for line in lines:
+            result = decode(line, _RESULT)
+            known = self.task(result.task)
+            given = known.assigned.get(result.attempt)
+            if given is None or result.node not in given[1].nodes or given[0] != result.decision:
+                self._world.met("claim of a node that was not asked")
+            elif known.verdict is not None:
+                self._world.met("claim after the verdict")
 
     def _on_mark(self, log: "Log", mark: str) -> None:
         """A writer that has a successor never writes again."""
@@ -104,9 +117,18 @@ class LogWatch:
                 self.unsettled.add((entry.sequence, line))
                 if isinstance(item, Submission):
                     self._check_bare(item)
+                    self._count_again(item)
                     known = self.tasks.get(item.name)
                     if known is not None and known.verdict is not None:
                         self._settle(item.name)
+
+    def _count_again(self, item: Submission) -> None:
+        body = self._bodies.setdefault(item.name, item)
+        if body is not item:
+            same = body.digest == item.digest
+            self._world.met(f"id used again, {'same' if same else 'other'} body")
+            if self.task(item.name).verdict is not None:
+                self._world.met("submitted again after the verdict")
 
     def _check_bare(self, item: Submission) -> None:
         """No two lines without id are alike in a scenario, so each is stored once, however often it was sent."""
@@ -122,11 +144,13 @@ class LogWatch:
                 task = self.task(decision.task)
                 hold(task.abandoned is None, "a task is given up once", decision.task)
                 task.abandoned = decision
+                self._world.met(f"given up: {decision.status}")
             case Refused():
                 hold(decision.source in self.submitted, "what is refused was asked", str(decision))
                 hold(decision.source not in self.refused, "a submission is refused once", str(decision))
                 hold(decision.source in self.unsettled, "what has a verdict is not refused", str(decision))
                 self.refused[decision.source] = decision
+                self._world.met("refused")
                 self.unsettled.discard(decision.source)
             case Enrolled():
                 self._owners.setdefault(decision.node, decision.key)
@@ -151,12 +175,15 @@ class LogWatch:
         hold(len(set(nodes)) == len(nodes), "replicas are on different nodes", f"{key}: {nodes}")
         hold(all(node in self._owners for node in nodes), "only enrolled nodes get work", f"{key}: {nodes}")
         task.assigned[assigned.attempt] = (sequence, assigned)
+        if assigned.attempt > 1:
+            self._world.met("retry")
         self.decided.append((sequence, assigned))
 
     # Verdicts
 
     def _on_line(self, sequence: int, line: VerdictLine) -> None:
         if isinstance(line, Inconclusive):
+            self._world.met("inconclusive")
             hold(self.task(line.task).verdict is None, "no question after the verdict", line.task)
         if not isinstance(line, Verdict):
             return
@@ -165,7 +192,10 @@ class LogWatch:
         task.verdict = line
         voters = (*line.agree, *line.dissent)
         hold(len(set(voters)) == len(voters), "a node votes once", f"{name}: {voters}")
+        if line.dissent:
+            self._world.met("dissent")
         if line.agree:
+            self._world.met(line.status)
             self._check_evidence(line, task)
         else:
             hold(task.abandoned is not None, "a verdict has evidence or was given up", name)

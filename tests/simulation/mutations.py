@@ -40,7 +40,7 @@ class _AcknowledgesBeforeWriting(Server):
                 then(log, subject, body, headers)
 
         self._world.at(self._world.now + 20.0, write, ())
-        return len(log.entries) + 1
+        return log.last + 1
 
     def restarted(self) -> None:
         super().restarted()

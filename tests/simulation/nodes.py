@@ -23,7 +23,7 @@ from workers.core import NodeCore, Orders
 from workers.faults import lied
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["Node"]
 
@@ -37,6 +37,8 @@ _GARBLED = ("output_digest", "spec", "module", "input")
 
 class Node(Process):
     """The process and its disk. A twin is a second one with a copy of the first one's identity, on a disk of its own."""
+
+    kind = "node"
 
     def __init__(self, world: "World", plan: NodePlan, name: str) -> None:
         super().__init__(world, name)
@@ -57,6 +59,7 @@ class Node(Process):
         self._busy: dict[str, Attempt] = {}
         self._stopped: set[int] = set()
         self._asked = 0
+        self._patience: Timer | None = None
         self._beating = False
         self.writer = OpenFlight(
             self,
@@ -65,7 +68,10 @@ class Node(Process):
             on_durable=self._on_durable,
             seal=lambda lines: self.identity.seal(RESULTS, lines),
         )
+        if self.name != self.node:
+            self.world.met("a twin starts")
         for place, line in self.outbox.items():
+            self.world.met("claim from an outbox")
             result = decode(line, _RESULT)
             key = attempt_key(result.task, result.attempt)
             self.core.remember((key,))
@@ -81,6 +87,7 @@ class Node(Process):
     # Enrolment and telemetry
 
     def _hello(self) -> None:
+        self.world.call_off(self._patience)
         self._asked += 1
         asked = self._asked
         hello = Hello(node=self.node, capabilities=self._capabilities)
@@ -89,9 +96,11 @@ class Node(Process):
             if asked != self._asked:
                 return
             if reply is None or not reply.ok:
-                self.after(500 + self.rng.random() * 500, self._hello_if, asked)
+                self.world.call_off(self._patience)
+                self._patience = self.after(500 + self.rng.random() * 500, self._hello_if, asked)
                 return
             self._asked += 1
+            self.world.call_off(self._patience)
             self.world.watch.enrolled(self.node, self.identity.key)
             if not self._beating:
                 self._beating = True
@@ -100,14 +109,15 @@ class Node(Process):
 
         body = self.identity.seal(HELLO, [encode(hello)])
         self.send(self.world.server.request, "coordinator", "hello", body, self.asker(told))
-        self.after(_ANSWER_MS, self._hello_if, asked)
+        self._patience = self.after(_ANSWER_MS, self._hello_if, asked)
 
     def _hello_if(self, asked: int) -> None:
         if asked == self._asked:
             self._hello()
 
     def _beat(self) -> None:
-        self.after(_BEAT_MS, self._beat)
+        # Whoever has nothing to tell beats half as often, which is often enough not to be taken for dead.
+        self.after(_BEAT_MS if self.core.held(1) else 2 * _BEAT_MS, self._beat)
         self._telemetry()
 
     def _telemetry(self) -> None:
@@ -147,9 +157,11 @@ class Node(Process):
         self._queued.extend(orders.run)
         self._run()
         if orders.hand_back:
+            self.world.met("attempts handed back")
             goodbye = Goodbye(node=self.node, handed_back=tuple(orders.hand_back), leaving=False)
             self._publish(self.identity.seal(GOODBYE, [encode(goodbye)]))
         if orders.enrol:
+            self.world.met("asked to enrol again")
             self._hello()
 
     def _run(self) -> None:
@@ -224,6 +236,7 @@ class Node(Process):
 
     def _drain(self, away_ms: float) -> None:
         self.world.say(self.name, "drains")
+        self.world.met("a node leaves")
         running = set(self._busy)
         self._follow(self.core.drain(lambda attempt: attempt.key in running))
         self._telemetry()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from bus.reader import Entry
     from tests.simulation.server import Log
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["Asker", "Killed", "Process", "Reader"]
 
@@ -50,6 +50,7 @@ class Process:
         self._cut = ""
         self._unsent: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._last_sent = 0.0
+        self._last_heard = 0.0
 
     # What a subclass does
 
@@ -59,11 +60,24 @@ class Process:
     def reconnected(self) -> None:
         """The connection is back; answers that were under way are lost."""
 
+    kind = ""
+    """What it is, for the counts."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it believes that it leads."""
+        return False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it believes that it leads, while another holds the lease."""
+        return False
+
     # Time and messages
 
-    def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> None:
-        """Do this later, in this life."""
-        self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
+    def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> "Timer":
+        """Do this later, in this life; what is returned is for `World.call_off`."""
+        return self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
 
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""
@@ -80,6 +94,12 @@ class Process:
         delay = self.delay() if delay is None else delay
         self.world.at(self.world.now + delay, self._arrive, (life, call, arguments))
 
+    def overtake(self, arrives: float) -> None:
+        """Note when a message arrives, and whether one that was sent before it comes later."""
+        if arrives < self._last_heard:
+            self.world.met("message overtaken")
+        self._last_heard = max(self._last_heard, arrives)
+
     def asker(self, then: Callable[..., None]) -> Asker:
         """Whoever waits here and now; an answer to an earlier life is lost."""
         return Asker(self, self.life, then)
@@ -87,13 +107,19 @@ class Process:
     def delay(self) -> float:
         """How long a message travels: mostly a little, now and then much longer."""
         pick = self.rng.random()
-        slow = 20.0 if pick > 0.98 and self.world.faulty else 1.0
+        slow = 1.0
+        if pick > 0.98 and self.world.faulty:
+            slow = 20.0
+            self.world.met("message late")
         return self.world.network.delay_ms * (0.3 + pick) * slow
 
     def burn(self) -> None:
         """One outward step: where the fuse ends, the process is killed before it."""
         if self.fuse is not None:
             if self.fuse <= 0:
+                self.world.met(f"crash of a {self.kind}")
+                if self.leads:
+                    self.world.met("crash of a leader")
                 raise Killed
             self.fuse -= 1
 
@@ -145,6 +171,7 @@ class Process:
         """Stop in the middle of everything, as a process does whose machine swaps or sleeps."""
         if self.alive and self._held is None:
             self.world.say(self.name, "is paused")
+            self.world.met("pause of a leader" if self.leads else "pause")
             self._held = []
 
     def resume(self) -> None:
@@ -152,6 +179,8 @@ class Process:
         held, self._held = self._held, None
         if held:
             self.world.say(self.name, "wakes")
+            if self.is_stale:
+                self.world.met("a leader wakes when another has the lease")
             for call, arguments in held:
                 self.after(self.rng.random(), call, *arguments)
 
@@ -159,6 +188,7 @@ class Process:
         """Cut off: what it sends is lost (`lose`) or kept until the connection is back (`hold`)."""
         if not self._cut:
             self.world.say(self.name, f"is cut off ({kind})")
+            self.world.met(f"cut off, what it sends is {'kept' if kind == 'hold' else 'lost'}")
             self._cut = kind
 
     def join(self) -> None:
@@ -211,7 +241,7 @@ class Reader:
 
     def poke(self) -> None:
         """There may be something to read."""
-        if not self._due and not self._stopped and self.position < len(self._log.entries):
+        if not self._due and not self._stopped and self.position < self._log.last:
             self._due = True
             self._process.reach(self._process.life, self._pump)
 
@@ -224,8 +254,7 @@ class Reader:
 
     def _pump(self) -> None:
         self._due = False
-        entries = self._log.entries
-        for entry in entries[self.position : self.position + _AT_ONCE]:
+        for entry in self._log.after(self.position, _AT_ONCE):
             if self._stopped:
                 return
             self.position = entry.sequence

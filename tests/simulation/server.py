@@ -13,7 +13,7 @@ from bus.reader import Entry
 
 if TYPE_CHECKING:
     from tests.simulation.process import Asker, Process, Reader
-    from tests.simulation.world import World
+    from tests.simulation.world import Timer, World
 
 __all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Log", "Server"]
 
@@ -21,21 +21,51 @@ FULL = "full"
 WRONG_SEQUENCE = "wrong last sequence"
 WRONG_ID = "wrong last message id"
 _DEDUPE_MS = 120_000
+_LOST_AS = {"telemetry": "heartbeat", "assign": "assignment"}
 
 type Answer = Callable[..., None]
 
 
 class Log:
-    """One stream. `headers` are those of its messages, `ids` the sequence and time of each message id."""
+    """One stream, holding the sequences from `first` to `last`. `ids` are the sequence and time of each message id."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.entries: list[Entry] = []
-        self.headers: list[dict[str, str]] = []
         self.ids: dict[str, tuple[int, float]] = {}
         self.last_id = ""
         self.followers: list[Reader] = []
         self.full = False
+        self._entries: list[Entry] = []
+        self._headers: list[dict[str, str]] = []
+
+    @property
+    def first(self) -> int:
+        """The sequence of the oldest entry that is kept (or would be, in an empty log)."""
+        return 1
+
+    @property
+    def last(self) -> int:
+        """The sequence of the newest entry; 0 if there never was one."""
+        return len(self._entries)
+
+    def at(self, sequence: int) -> Entry:
+        """The entry of a sequence that the log holds."""
+        assert self.first <= sequence <= self.last, f"{self.name} does not hold {sequence}"
+        return self._entries[sequence - 1]
+
+    def headers_at(self, sequence: int) -> dict[str, str]:
+        """The headers that the entry came with."""
+        assert self.first <= sequence <= self.last, f"{self.name} does not hold {sequence}"
+        return self._headers[sequence - 1]
+
+    def after(self, position: int, most: int) -> list[Entry]:
+        """At most so many of the entries that follow a position."""
+        return self._entries[position : position + most]
+
+    def append(self, entry: Entry, headers: dict[str, str]) -> None:
+        """Keep an entry, the next one."""
+        self._entries.append(entry)
+        self._headers.append(headers)
 
 
 class Server:
@@ -46,6 +76,8 @@ class Server:
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
         self._leases: dict[str, tuple[str, int, float]] = {}
         self._revision = 0
+        self._ends: dict[str, Timer] = {}
+        self._waiting: dict[str, list[Asker]] = {}
         self._subscribers: dict[str, list[Asker]] = {}
         self._desks: dict[str, list[Asker]] = {}
 
@@ -56,17 +88,20 @@ class Server:
         now = self._world.now
         known = log.ids.get(headers["Nats-Msg-Id"])
         if known is not None and now - known[1] < _DEDUPE_MS:
+            self._world.met("known message id")
             return known[0]
         if log.full:
+            self._world.met(f"refused: {log.name} is full")
             return FULL
-        if int(headers.get("Nats-Expected-Last-Sequence", len(log.entries))) != len(log.entries):
+        if int(headers.get("Nats-Expected-Last-Sequence", log.last)) != log.last:
+            self._world.met(f"refused by sequence: {log.name}")
             return WRONG_SEQUENCE
         behind = headers.get("Nats-Expected-Last-Msg-Id")
         if behind is not None and behind != log.last_id:
+            self._world.met("refused by message id")
             return WRONG_ID
-        entry = Entry(len(log.entries) + 1, self._world.wall_ms(), subject, body)
-        log.entries.append(entry)
-        log.headers.append(headers)
+        entry = Entry(log.last + 1, self._world.wall_ms(), subject, body)
+        log.append(entry, headers)
         log.last_id = headers["Nats-Msg-Id"]
         log.ids[log.last_id] = (entry.sequence, now)
         self._world.stored(log, entry, headers.get("Avcp-Writer", ""))
@@ -79,6 +114,7 @@ class Server:
         answer = self.store(log, subject, body, headers)
         if self._world.chance(self._world.network.lost_answers):
             self._world.say("server", f"the answer to {asker.process.name} is lost: {answer}")
+            self._world.met("acknowledgement lost")
             return
         asker.hear(answer)
 
@@ -108,16 +144,38 @@ class Server:
         """Give a lease up, if it is still held."""
         held = self._leases.get(role)
         if held is not None and held[1] == revision:
-            del self._leases[role]
+            self.forget_lease(role)
+
+    def await_lease(self, role: str, asker: "Asker") -> None:
+        """Say it once when a lease may be had that another holds."""
+        self._waiting.setdefault(role, []).append(asker)
+
+    def holds_lease(self, role: str, holder: str) -> bool:
+        """Whether nobody else holds it."""
+        held = self._leases.get(role)
+        return held is None or held[0] == holder or held[2] <= self._world.now
 
     def forget_lease(self, role: str) -> None:
         """Give a lease up behind its holder's back."""
         self._leases.pop(role, None)
+        self._world.call_off(self._ends.pop(role, None))
+        for asker in self._waiting.pop(role, ()):
+            asker.hear(None)
 
     def _lease(self, role: str, holder: str) -> int:
         self._revision += 1
-        self._leases[role] = (holder, self._revision, self._world.now + LEASE_TTL_S * 1000)
+        end = self._world.now + LEASE_TTL_S * 1000
+        self._leases[role] = (holder, self._revision, end)
+        if role not in self._ends:
+            self._ends[role] = self._world.at(end, self._run_out, (role,))
         return self._revision
+
+    def _run_out(self, role: str) -> None:
+        end = self._leases[role][2]
+        if end <= self._world.now:
+            self.forget_lease(role)
+        else:
+            self._ends[role] = self._world.at(end, self._run_out, (role,))
 
     # Core subjects
 
@@ -138,9 +196,13 @@ class Server:
                 continue
             if world.chance(world.network.drop):
                 world.say("server", f"a message on {subject} to {process.name} is lost")
+                world.met(f"{_LOST_AS.get(heard_as.partition('.')[0], 'notice')} lost")
                 continue
-            process.reach(life, then, subject, body)
+            delay = process.delay()
+            process.overtake(world.now + delay)
+            process.reach(life, then, subject, body, delay=delay)
             if world.chance(world.network.duplicate):
+                world.met("message doubled")
                 process.reach(life, then, subject, body, delay=process.delay() * 40)
 
     # Request-reply
@@ -159,7 +221,9 @@ class Server:
         desks = [each for each in self._desks.get(service, ()) if each.life == each.process.life]
         if not desks:
             asker.hear(None)
-        elif not world.chance(world.network.drop):
+        elif world.chance(world.network.drop):
+            world.met("question lost")
+        else:
             process, desk_life, answer = desks[int(world.rng.random() * len(desks))]
 
             def reply(said: Any) -> None:
@@ -168,11 +232,14 @@ class Server:
             process.reach(desk_life, answer, endpoint, body, reply)
 
     def _reply(self, asker: "Asker", said: Any) -> None:
-        if not self._world.chance(self._world.network.drop):
+        if self._world.chance(self._world.network.drop):
+            self._world.met("reply lost")
+        else:
             asker.hear(said)
 
     def restarted(self) -> None:
         """The server was away: leases were in its memory, all else on its disk but the id of a log's last message."""
-        self._leases.clear()
+        for role in list(self._leases):
+            self.forget_lease(role)
         for log in self.logs.values():
             log.last_id = ""

@@ -70,11 +70,13 @@ class VerifierTerm(TermShell):
             on_fenced=lambda: self.end("another verifier writes"),
             seal=lambda members: self._identity.seal(VERDICTS, members),
         )
+        if self._written:
+            self.world.met("a verifier takes over")
         self._lead()
 
     def _lead(self) -> None:
         self.world.say(self.process.name, f"judges from {self._written} on")
-        self.leading = True
+        self.took_over()
         self._judge()
         self.world.server.open_desk("verifier", self.process, self._answer)
 
@@ -98,6 +100,7 @@ class VerifierTerm(TermShell):
         yield self.lease()
         yield self._flushed()
         if (yield self.last("verdicts")) == self._written:
+            self.world.met("a verifier holds on")
             self._lead()
         else:
             self.end("another verifier wrote")
@@ -141,6 +144,7 @@ class VerifierTerm(TermShell):
         self._fold(self._merge.offer(opened, self.core.decided))
         if self._merge and not self._asking:
             self._asking = True
+            self.world.met("claim that waits for its decision")
             self.process.after(_GRACE_MS, self._ask_for_the_end)
 
     def _on_verdicts(self, entry: Entry) -> None:
@@ -178,7 +182,7 @@ class VerifierTerm(TermShell):
         if self._merge.horizon <= self._end_of_log:
             return
         newest = self._merge.newest
-        entries = self.world.server.logs["assignments"].entries
+        log = self.world.server.logs["assignments"]
 
         def told(end: int) -> None:
             if not self.over:
@@ -187,7 +191,7 @@ class VerifierTerm(TermShell):
                 self._fold(self._merge.advance(self.core.decided))
 
         server = self.world.server
-        self.process.send(server.ask, self.process.asker(told), lambda: len(entries))
+        self.process.send(server.ask, self.process.asker(told), lambda: log.last)
 
     # Questions
 
@@ -201,13 +205,15 @@ class VerifierTerm(TermShell):
             if place is None:
                 lines.append(encode(Pending(task)))
             else:
-                entry = self.world.server.logs["verdicts"].entries[place[0] - 1]
+                entry = self.world.server.logs["verdicts"].at(place[0])
                 lines.append(open_signed(entry.body, VERDICTS)[1][place[1]])
         reply(lines)
 
 
 class Verifier(Leaders):
     """The process."""
+
+    kind = "verifier"
 
     def make_term(self) -> TermShell:
         """A term that knows nothing yet."""

@@ -27,6 +27,7 @@ class Watch(LogWatch):
         super().__init__(world)
         self.open_entries: dict[Expected, None] = {}
         self._handed_out: set[Expected] = set()
+        self._given: set[tuple[str, int, str]] = set()
 
     # Messages
 
@@ -51,10 +52,14 @@ class Watch(LogWatch):
             told = decode(line, decoder(Assign))
             given = self.task(told.task).assigned.get(told.attempt)
             durable = given is not None and given[0] == told.decision and node in given[1].nodes
+            if (told.task, told.attempt, node) in self._given:
+                self._world.met("assignment told again")
+            self._given.add((told.task, told.attempt, node))
             hold(durable, "durable before told", f"{by} gives {told.task}#{told.attempt} to {node}")
         elif b'"kind":"cancel"' in line:
             stopped = decode(line, decoder(CancelAttempt))
             durable = self.task(stopped.task).abandoned is not None
+            self._world.met("attempt stopped")
             hold(durable, "durable before told", f"{by} stops {stopped.task}#{stopped.attempt} on {node}")
 
     def enrolled(self, node: str, key: str) -> None:
@@ -65,8 +70,8 @@ class Watch(LogWatch):
 
     def acknowledged(self, client: str, sequence: int) -> None:
         """A client heard that its message is stored."""
-        entries = self._world.server.logs["tasks"].entries
-        there = sequence <= len(entries) and entries[sequence - 1].subject.endswith(f".{client}")
+        log = self._world.server.logs["tasks"]
+        there = sequence <= log.last and log.at(sequence).subject.endswith(f".{client}")
         hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
 
     def expected(self, entry: Expected) -> None:
@@ -78,6 +83,7 @@ class Watch(LogWatch):
         hold(entry not in self._handed_out, "a verdict is handed out once", entry.name)
         hold(entry.digest == verdict.spec, "a verdict is about what was asked", entry.name)
         self._handed_out.add(entry)
+        self._world.met("handed out")
 
     def closed(self, entry: Expected) -> None:
         """A client waits for this entry no more."""

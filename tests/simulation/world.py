@@ -17,6 +17,7 @@ from coordinator.core import Core as CoordinatorCore
 from coordinator.settings import Timing
 from tests.simulation.clients import Client
 from tests.simulation.coordinators import Coordinator, CoordinatorTerm
+from tests.simulation.coverage import COUNTED
 from tests.simulation.faults import arrange
 from tests.simulation.identity import cheap_signatures
 from tests.simulation.nodes import Node
@@ -27,7 +28,10 @@ from tests.simulation.verifiers import Verifier, VerifierTerm
 from tests.simulation.watch import Violation, Watch
 from verifier.core import Core as VerifierCore
 
-__all__ = ["BEGIN_MS", "History", "Parts", "World", "play"]
+__all__ = ["BEGIN_MS", "History", "Parts", "Timer", "World", "play"]
+
+type Timer = list[Any]
+"""What is to happen: when, a number for the order of what happens then, the call (None once it was called off), its arguments."""
 
 BEGIN_MS = 1_577_836_800_000
 """Simulated time begins on 2020-01-01T00:00:00Z."""
@@ -68,7 +72,7 @@ class History:
     """What came of a scenario.
 
     `settled_ms` is the time from the last fault to the end of everything, `print` the digest of all that was written,
-    `violation` the promise that it broke.
+    `violation` the promise that it broke, `counted` how often what happened (`tests.simulation.coverage`).
     """
 
     scenario: Scenario
@@ -78,6 +82,7 @@ class History:
     print: str
     violation: Violation | None
     trace: list[str]
+    counted: dict[str, int]
 
 
 class World:
@@ -94,8 +99,9 @@ class World:
         self.faulty = True
         self.events = 0
         self.trace: list[str] = []
+        self.counted = dict.fromkeys(COUNTED, 0)
         self._tracing = tracing
-        self._agenda: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._agenda: list[Timer] = []
         self._numbers = 0
         self._print = sha256()
         self.watch = Watch(self)
@@ -114,10 +120,18 @@ class World:
 
     # For everyone
 
-    def at(self, when: float, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Let this happen then."""
+    def at(self, when: float, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Timer:
+        """Let this happen then; what is returned is for `call_off`."""
         self._numbers += 1
-        heapq.heappush(self._agenda, (when, self._numbers, call, arguments))
+        timer: Timer = [when, self._numbers, call, arguments]
+        heapq.heappush(self._agenda, timer)
+        return timer
+
+    @staticmethod
+    def call_off(timer: Timer | None) -> None:
+        """Let it not happen; harmless if it has happened."""
+        if timer is not None:
+            timer[2] = None
 
     def wall_ms(self) -> int:
         """The time that processes see."""
@@ -131,6 +145,10 @@ class World:
     def chance(self, probability: float) -> bool:
         """Whether it happens."""
         return probability > 0 and self.rng.random() < probability
+
+    def met(self, what: str) -> None:
+        """It happened; one of `coverage.COUNTED`."""
+        self.counted[what] += 1
 
     def say(self, who: str, what: str) -> None:
         """A line of the trace."""
@@ -180,11 +198,12 @@ class World:
                         )
 
     def _run_until(self, when: float) -> None:
-        agenda = self._agenda
+        agenda, pop = self._agenda, heapq.heappop
         while agenda and agenda[0][0] <= when:
-            self.now, _, call, arguments = heapq.heappop(agenda)
-            self.events += 1
-            call(*arguments)
+            self.now, _, call, arguments = pop(agenda)
+            if call is not None:
+                self.events += 1
+                call(*arguments)
         self.now = when
 
     def _calm(self) -> None:
@@ -210,6 +229,7 @@ class World:
             self._print.hexdigest(),
             violation,
             self.trace,
+            self.counted,
         )
 
 

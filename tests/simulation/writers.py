@@ -5,23 +5,27 @@ Batches are smaller than the real ones, so that there are more moments between t
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.fence import Fence
 from bus.wire import join_lines
 from tests.simulation.process import Process
 from tests.simulation.server import FULL, Log
 
+if TYPE_CHECKING:
+    from tests.simulation.world import Timer
+
 __all__ = ["FencedFlight", "OpenFlight"]
 
 _WINDOW = 4
 _LINES = (1, 1, 2, 3)
 _RETRY_MS = 250.0
-_PATIENCE_MS = 5_000.0
+_PATIENCE_MS = 1_500.0
+"""How long an answer is waited for; shorter than the real writers' time, so that less happens beside it."""
 
 
 class _Batch:
-    __slots__ = ("answer", "body", "expected", "message_id", "tokens", "tries")
+    __slots__ = ("answer", "body", "expected", "message_id", "patience", "tokens", "tries")
 
     def __init__(self, body: bytes, tokens: list[Any]) -> None:
         self.body = body
@@ -30,6 +34,7 @@ class _Batch:
         self.message_id = ""
         self.tries = 0
         self.answer: int | str | None = None
+        self.patience: Timer | None = None
 
 
 class _Flight:
@@ -100,11 +105,13 @@ class _Flight:
             server.publish, process.asker(_bound(*answered)), self.log, self._subject, batch.body,
             self._headers(batch),
         )  # fmt: skip
-        process.after(_PATIENCE_MS, self._answered, batch, batch.tries, "")
+        process.world.call_off(batch.patience)
+        batch.patience = process.after(_PATIENCE_MS, self._answered, batch, batch.tries, "")
 
     def _answered(self, batch: _Batch, tries: int, answer: int | str) -> None:
         if batch.tries == tries and batch.answer is None and not self.ended:
             batch.answer = answer
+            self.process.world.call_off(batch.patience)
             self._settle()
 
     def _settle(self) -> None:
@@ -124,6 +131,7 @@ class _Flight:
         self._on_durable(sequence, batch.tokens)
 
     def _resend(self) -> None:
+        self.process.world.met("sent again")
         for batch in self._in_flight:
             batch.tries += 1  # answers to the earlier tries are not waited for any more
             batch.answer = None
@@ -181,13 +189,14 @@ class FencedFlight(_Flight):
     def _ask(self, batch: _Batch) -> None:
         if self.ended or not self._in_flight or self._in_flight[0] is not batch:
             return
-        process, at = self.process, batch.expected - 1
+        process, at = self.process, batch.expected
         tries = batch.tries = batch.tries + 1
 
         def question() -> Any:
-            return (self.log.headers[at], self.log.entries[at].body) if at < len(self.log.entries) else None
+            return (self.log.headers_at(at), self.log.at(at).body) if at <= self.log.last else None
 
         def told(stored: tuple[dict[str, str], bytes] | None) -> None:
+            process.world.call_off(patience)
             if batch.tries == tries and not self.ended:
                 batch.tries += 1
                 self._learn(batch, stored)
@@ -197,18 +206,20 @@ class FencedFlight(_Flight):
                 self._ask(batch)
 
         process.send(process.world.server.ask, process.asker(told), question)
-        process.after(_RETRY_MS * 4, again)
+        patience = process.after(_RETRY_MS * 4, again)
 
     def _learn(self, batch: _Batch, stored: tuple[dict[str, str], bytes] | None) -> None:
         if stored is None:
             self._resend()
         elif self._fence.wrote(*stored, batch.body):
             self._recovering = False
+            self.process.world.met("looked up, and its own")
             self._done(batch, batch.expected)
             self._settle()
         else:
             self.ended = True
             self.process.world.say(self.process.name, f"is refused by {self.log.name}: another writes")
+            self.process.world.met(f"a writer gives way: {self.log.name}")
             self._on_fenced()
 
 
