@@ -27,6 +27,9 @@ def why(core: Core, name: str, now_ms: int) -> WhyReply:
     if task is not None:
         return _why_open(core, task, now_ms)
     finished = core.ledger.known(name)
+    if finished is not None and finished.verdict < core.verdicts_from:
+        limit = f"its verdict is no longer kept: VERDICTS begins at {core.verdicts_from}, the verdict stood at {finished.verdict}"
+        return WhyReply(task=name, state="unknown", detail=limit, field="task", limit=limit)
     if finished is not None:
         detail = f"its verdict is in VERDICTS at sequence {finished.verdict}"
         return WhyReply(task=name, state=finished.status, detail=detail)

@@ -78,7 +78,7 @@ class Fold:
     """The state of a cluster's tasks and nodes.
 
     `positions` says how far each log is folded, `enrolled` where in ASSIGNMENTS each node's last enrolment stands, `marks`
-    how far the logs were folded at some times in the past, the oldest first.
+    how far the logs were folded at some times in the past, the oldest first, `verdicts_from` where VERDICTS begins, as far as is known.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -92,6 +92,7 @@ class Fold:
         self.reputation = Reputation()
         self.enrolled: dict[str, int] = {}
         self.marks: list[Mark] = []
+        self.verdicts_from = 0
         self.early_claims: dict[tuple[str, str, int], tuple[int, int]] = {}
 
     # TASKS

@@ -6,6 +6,7 @@ writing.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -83,8 +84,10 @@ class Term:
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes ASSIGNMENTS (raises `Fenced`)."""
         await self._desk.listen()
+        begun = time.monotonic()
         await self._beside(self._catch_up())
-        _log.info("following", name=self._settings.name, folded=self.core.positions)
+        took_s = round(time.monotonic() - begun, 3)
+        _log.info("following", name=self._settings.name, folded=self.core.positions, took_s=took_s)
         followed = (self._assignments, self._verdicts, self._tasks)
         await self._beside(
             self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)

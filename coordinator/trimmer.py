@@ -58,11 +58,13 @@ class Trimmer:
         reached = floors(kept)
         if reached is None:
             return {}
+        extents = {log: await extent(self._bus, log) for log in core.positions}
+        core.verdicts_from = extents["verdicts"].first
         return cuts(
             core.marks,
             now_ms,
             self._keep_ms,
-            extents={log: await extent(self._bus, log) for log in core.positions},
+            extents=extents,
             floors=reached,
             oldest_open=min((task.source[0] for task in core.ledger.open.values()), default=0),
         )

@@ -86,8 +86,10 @@ class Term:
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes VERDICTS (raises `Fenced`)."""
+        begun = time.monotonic()
         await self._beside(self._catch_up())
-        _log.info("following", name=self._settings.name, folded=self.health().folded)
+        took_s = round(time.monotonic() - begun, 3)
+        _log.info("following", name=self._settings.name, folded=self.health().folded, took_s=took_s)
         followed = (self._verdicts, self._decisions, self._results)
         await self._beside(
             self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
