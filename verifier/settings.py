@@ -34,7 +34,7 @@ class VerifierSettings:
     cluster: str = field(default_factory=cluster_from_environment)
     name: str = field(default_factory=_default_name)
     kept_bytes: int = 32 * _MIB
-    checkpoint_s: float = 30.0
+    checkpoint_s: float = 10.0
 
     def __post_init__(self) -> None:
         for setting in ("cluster", "name"):

@@ -98,7 +98,7 @@ async def coordinator(
             help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
         ),
     ] = 24.0,
-    checkpoint_s: _CheckpointS = 30.0,
+    checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
@@ -126,7 +126,7 @@ async def coordinator(
 async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
-    checkpoint_s: _CheckpointS = 30.0,
+    checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
