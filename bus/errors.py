@@ -20,6 +20,7 @@ __all__ = [
     "ServiceFailed",
     "Stopped",
     "StreamMissing",
+    "UnknownKind",
     "reason",
 ]
 
@@ -40,6 +41,10 @@ class Malformed(BusError):
         super().__init__(f"{field}: {limit}" if field else limit)
         self.field = field
         self.limit = limit
+
+
+class UnknownKind(Malformed):
+    """A line of a kind that this reader does not know: a newer peer may write such, and whoever folds a log passes over it."""
 
 
 class BadSignature(BusError):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus.subjects import DEFAULT_CLUSTER
+from metrics.page import LOOPBACK
 
 __all__ = ["Settings", "Timing"]
 
@@ -47,7 +48,7 @@ class Settings:
     """How one coordinator process is set up.
 
     `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
-    log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
+    log itself refuses new work. `metrics_port` 0 serves no metrics. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
     epoch; nothing else in this package asks for the time.
     """
 
@@ -59,4 +60,6 @@ class Settings:
     open_bytes: int = _GIB
     seed: int = 0
     timing: Timing = Timing()
+    metrics_port: int = 0
+    metrics_host: str = LOOPBACK
     clock: Callable[[], float] = time.time

@@ -22,6 +22,10 @@ Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
     Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
 ]
+_Metrics = Annotated[
+    int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
+]
+_MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
@@ -87,6 +91,8 @@ async def coordinator(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     strategy: Annotated[Strategy, Parameter(help="How nodes are chosen.")] = "weighted",
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -97,7 +103,14 @@ async def coordinator(
         from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
-    settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
+    settings = Settings(
+        url=where.nats,
+        cluster=where.cluster,
+        strategy=strategy,
+        name=instance,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
+    )
     await run(settings)
     return Exit.OK
 
@@ -106,6 +119,8 @@ async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -117,7 +132,14 @@ async def verifier(
     where = connection.settings
     folder = data or default_data(where.cluster) / "verifier"
     instance = name or f"verifier-{secrets.token_hex(4)}"
-    settings = VerifierSettings(url=where.nats, cluster=where.cluster, data=folder, name=instance)
+    settings = VerifierSettings(
+        url=where.nats,
+        cluster=where.cluster,
+        data=folder,
+        name=instance,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
+    )
     await run(settings)
     return Exit.OK
 
