@@ -121,8 +121,8 @@ class TermShell:
 
                 server = self.world.server
                 self.process.send(
-                    server.ask, self.process.asker(told),
-                    lambda: server.take_lease(self.role, self.process.name),
+                    server.ask, (asker := self.process.asker(told)),
+                    lambda: server.take_lease(self.role, asker),
                 )  # fmt: skip
                 self.process.after(_RENEW_MS, attempt)
 
@@ -158,8 +158,8 @@ class TermShell:
                 self._lost()
 
         self.process.send(
-            server.ask, self.process.asker(told),
-            lambda: server.renew_lease(self.role, self.process.name, revision),
+            server.ask, (asker := self.process.asker(told)),
+            lambda: server.renew_lease(self.role, asker, revision),
         )  # fmt: skip
         self.process.after(good_until - begun, silent)
 
