@@ -5,7 +5,8 @@ believes that it leads is refused by the log (`bus.writer.FencedWriter`).
 
 The key says who holds it and the mark of its pulse, `svc.<role>.pulse.<mark>`, to which the holder is subscribed. A standby asks there:
 "no responders" means that the holder's connection is gone, and the key is taken over at its revision, so that of several
-standbys one wins. A holder that hangs keeps its subscription; then the key runs out, as it does where no mark is told.
+standbys one wins. A holder that hangs keeps its subscription; then the lease's time runs out, as it does where no mark is told.
+When a standby may take it is `bus.vigil`'s; the server drops a key that has run out, too, but takes up to half a second for it.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until the lease is ours, then renew it in the background until `lost` or `release`."""
-        vigil, loop = Vigil(), asyncio.get_running_loop()
+        vigil, loop = Vigil(LEASE_TTL_S), asyncio.get_running_loop()
 
         def returned() -> None:
             vigil.reconnected(loop.time())
@@ -90,7 +91,8 @@ class Lease:
             _log.debug("lease runs out by itself", role=self._role, reason=reason(error))
 
     async def _try_take(self, vigil: Vigil) -> bool:
-        """Take the lease if it is free or its holder is gone."""
+        """Take the lease if it is free, its time is over or its holder is gone."""
+        gone = False
         try:
             bucket = await self._open()
             await self._prove()
@@ -99,8 +101,11 @@ class Lease:
                 self._revision = await bucket.create(self._role, self._value)
             else:
                 revision, mark = held
-                vigil.sees(revision, await self._ask_pulse(mark) if mark else "silent")
-                if not vigil.is_gone(asyncio.get_running_loop().time()):
+                pulse = await self._ask_pulse(mark) if mark else "silent"
+                now_s = asyncio.get_running_loop().time()
+                vigil.sees(revision, pulse, now_s)
+                gone = vigil.is_gone(now_s)
+                if not gone and not vigil.is_over(now_s):
                     return False
                 self._revision = await bucket.update(self._role, self._value, last=revision)
         except nats.js.errors.KeyWrongLastSequenceError:
@@ -109,7 +114,7 @@ class Lease:
             _log.debug("lease not to be had", role=self._role, reason=reason(error))
             self._bucket = None
             return False
-        self.taken_from_the_dead = held is not None
+        self.taken_from_the_dead = gone
         _log.debug("lease taken", role=self._role, from_the_dead=self.taken_from_the_dead)
         return True
 

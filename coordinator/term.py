@@ -72,9 +72,17 @@ class Term:
         _log.info("following", name=self._settings.name, folded=self.core.positions)
         followed = (self._assignments, self._verdicts, self._tasks)
         await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
         assert self._writer is not None  # noqa: S101 -- taken over
-        _log.info("leading", name=self._settings.name, epoch=self.core.epoch, open=len(self.core.ledger.open))
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info(
+            "leading",
+            name=self._settings.name,
+            epoch=self.core.epoch,
+            open=len(self.core.ledger.open),
+            took_ms=took_ms,
+        )
         await self._beside(
             self._lease.lost.wait(),
             self._courier.run(),

@@ -83,7 +83,10 @@ class Term:
         _log.info("following", name=self._settings.name, folded=self.health().folded)
         followed = (self._verdicts, self._decisions, self._results)
         await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info("taken over", name=self._settings.name, took_ms=took_ms)
         while self.leading:
             await self._beside(self._lease.lost.wait(), *self._leading_work())
             await self._beside(self._hold_on(), *self._leading_work())
