@@ -38,6 +38,7 @@ _log = structlog.get_logger("bus")
 _PENDING_BYTES = 32 * 1024 * 1024
 _PING_INTERVAL_S = 10
 _NEVER_S = 10**6
+_ANOTHER_S = 0.2
 _ERROR = msgspec.json.Decoder(ErrorReply)
 
 
@@ -155,6 +156,36 @@ class Bus:
             error = decode(body, _ERROR)
             raise ServiceFailed(error.limit) if error.internal else Malformed(error.field, error.limit)
         return decode(body, msgspec.json.Decoder(answer))
+
+    async def request_each[T](
+        self, subject: str, question: bytes, answer: type[T], *, wait_s: float = 1.0
+    ) -> list[T]:
+        """Ask all who listen on `subject`: the answers in the order in which they came; none where nobody listens.
+
+        The first is waited for up to `wait_s`, each further one for `_ANOTHER_S`. What cannot be decoded is left out. Raises `BusUnavailable` once closed.
+        """
+        read, answers = msgspec.json.Decoder(answer), list[T]()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def on_answer(message: Msg) -> None:
+            heard.put_nowait(message.data)
+
+        inbox = self.client.new_inbox()
+        listening = await self.subscribe(inbox, on_answer)
+        try:
+            await self.publish(subject, question, reply=inbox)
+            # An empty one is the server's "no responders".
+            while body := await asyncio.wait_for(heard.get(), _ANOTHER_S if answers else wait_s):
+                try:
+                    answers.append(decode(body, read))
+                except Malformed as error:
+                    _log.debug("an answer that cannot be read", subject=subject, reason=str(error))
+        except TimeoutError:
+            pass
+        finally:
+            if not self.client.is_closed:
+                await listening.unsubscribe()
+        return answers
 
     async def request_bytes(self, subject: str, body: bytes, timeout_s: float = 5.0) -> bytes:
         """Like `request`, on bare bytes."""

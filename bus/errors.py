@@ -21,6 +21,7 @@ __all__ = [
     "Stopped",
     "StreamMissing",
     "Trimmed",
+    "UnknownKind",
     "reason",
 ]
 
@@ -41,6 +42,10 @@ class Malformed(BusError):
         super().__init__(f"{field}: {limit}" if field else limit)
         self.field = field
         self.limit = limit
+
+
+class UnknownKind(Malformed):
+    """A line of a kind that this reader does not know: a newer peer may write such, and whoever folds a log passes over it."""
 
 
 class BadSignature(BusError):

@@ -19,7 +19,7 @@ from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
 from bus.commit import RETRY_S, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
-from bus.fence import Fence
+from bus.fence import Fence, Leadership
 from bus.wire import join_lines
 
 __all__ = ["FencedWriter", "OpenWriter", "Writer"]
@@ -30,7 +30,7 @@ _ADVICE = "set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
 
 
 class FencedWriter[T](Writer[T]):
-    """The one writer of a log, beginning after sequence `last`.
+    """The one writer of a log, beginning after sequence `last`; what it writes names `leadership`.
 
     Ends with `Fenced` when another writer's message is where its own should be. A lost answer is resolved by
     reading the log: either this writer's message is there, or it is sent again. The rules are `bus.fence`'s.
@@ -45,9 +45,10 @@ class FencedWriter[T](Writer[T]):
         last: int,
         on_durable: Callable[[int, list[T]], None],
         seal: Seal = join_lines,
+        leadership: Leadership | None = None,
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
-        self._fence = Fence(secrets.token_hex(8), last)
+        self._fence = Fence(secrets.token_hex(8), last, leadership)
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
         batch.expected = self._fence.number()

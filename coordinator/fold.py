@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bus.errors import Malformed
+from bus.errors import Malformed, UnknownKind
 from bus.messages import (
     Abandoned,
     Assigned,
@@ -68,8 +68,8 @@ class _Claim(msgspec.Struct):
 
 
 _DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
-_LINE: msgspec.json.Decoder[_Verdict | Inconclusive | Late] = msgspec.json.Decoder(
-    _Verdict | Inconclusive | Late
+_LINE: msgspec.json.Decoder[_Verdict | Inconclusive | Late | Leader] = msgspec.json.Decoder(
+    _Verdict | Inconclusive | Late | Leader
 )
 _CLAIM = decoder(_Claim)
 
@@ -120,6 +120,8 @@ class Fold:
         for line in self._lines(entry):
             try:
                 decision = decode(line, _DECISION)
+            except UnknownKind:
+                continue  # a newer peer's, and no damage
             except Malformed:
                 self.skipped += 1
                 continue
@@ -221,6 +223,8 @@ class Fold:
         for line in self._lines(entry):
             try:
                 judged = decode(line, _LINE)
+            except UnknownKind:
+                continue
             except Malformed:
                 self.skipped += 1
                 continue

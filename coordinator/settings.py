@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bus.streams import KEEP_MS
 from bus.subjects import DEFAULT_CLUSTER
+from metrics.page import LOOPBACK
 
 __all__ = ["Settings", "Timing"]
 
@@ -53,7 +54,7 @@ class Settings:
     `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
     log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
     epoch; nothing else in this package asks for the time. `data` holds copies of checkpoints, so that a restart need not fetch them:
-    it may be lost. A checkpoint is made every `checkpoint_s` at most.
+    it may be lost. A checkpoint is made every `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
     """
 
     data: Path
@@ -66,4 +67,6 @@ class Settings:
     open_bytes: int = _GIB
     seed: int = 0
     timing: Timing = Timing()
+    metrics_port: int = 0
+    metrics_host: str = LOOPBACK
     clock: Callable[[], float] = time.time

@@ -14,10 +14,11 @@ import structlog
 
 from bus.connection import Bus
 from bus.errors import BusError
+from bus.fence import Leadership
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
-from bus.streams import last_sequence
-from bus.terms import first_of
+from bus.streams import last_sequence, last_sequences
+from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
 from coordinator import checkpoint
 from coordinator.core import Core
@@ -48,10 +49,11 @@ _BACKLOG_MAX = 8192
 class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
-    def __init__(self, bus: Bus, settings: Settings) -> None:
+    def __init__(self, bus: Bus, settings: Settings, tally: Tally | None = None) -> None:
         self.core = Core(bus.subjects, strategy_named(settings.strategy), settings.timing, seed=settings.seed)
         self._bus = bus
         self._settings = settings
+        self._tally = tally or Tally()
         self._tasks = LogReader(bus, "tasks", self._on_tasks)
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
@@ -60,6 +62,7 @@ class Term:
         self._courier = Courier(bus)
         self._lookups = Lookups(bus, self.core, self._wake)
         self._desk = Desk(bus, self.core, settings, self._wake)
+        self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
         self._paused = False
@@ -92,9 +95,17 @@ class Term:
         await self._beside(
             self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
         )
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
         assert self._writer is not None  # noqa: S101 -- taken over
-        _log.info("leading", name=self._settings.name, epoch=self.core.epoch, open=len(self.core.ledger.open))
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info(
+            "leading",
+            name=self._settings.name,
+            epoch=self.core.epoch,
+            open=len(self.core.ledger.open),
+            took_ms=took_ms,
+        )
         await self._beside(
             self._lease.lost.wait(),
             self._courier.run(),
@@ -185,19 +196,21 @@ class Term:
 
     async def _take_over(self) -> None:
         """Fold what was decided until now, and only then begin to decide."""
-        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
-        last = await last_sequence(self._bus, "assignments")
-        await self._assignments.reached(last)
+        ends = await last_sequences(self._bus, ("verdicts", "assignments"))
+        await self._verdicts.reached(ends["verdicts"])
+        await self._assignments.reached(ends["assignments"])
         await self._assignments.stop()
+        self.core.lead(self._settings.name, self._now_ms())
+        self._tally.leads()
         self._writer = FencedWriter(
             self._bus,
             self._bus.subjects.stream("assignments"),
             self._bus.subjects.assignments,
             last=self._assignments.position,
             on_durable=self._on_durable,
+            leadership=Leadership(self._settings.name, self.core.epoch),
         )
         self._writer.start()
-        self.core.lead(self._settings.name, self._now_ms())
         self._wake()
         await self._desk.open()
 

@@ -41,6 +41,7 @@ class _Owing(msgspec.Struct, array_like=True):
 
 class _State(msgspec.Struct):
     decided: int
+    epoch: int
     owners: dict[str, str]
     reputation: list[tuple[str, int, int, int]]
     open: list[_Open]
@@ -63,6 +64,7 @@ def pack(core: Core) -> bytes:
     return _ENCODE(
         _State(
             decided=core.decided,
+            epoch=core.epoch,
             owners=core.owners,
             reputation=list(core.reputation),
             open=[_packed(name, task) for name, task in core.open.items()],
@@ -85,7 +87,7 @@ def restore(core: Core, packed: bytes, runs: Sequence[Run]) -> None:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CheckpointUnusable(f"the verifier's state cannot be read: {error}") from None
     settled = core.settled
-    core.decided, core.owners = state.decided, state.owners
+    core.decided, core.epoch, core.owners = state.decided, state.epoch, state.owners
     core.reputation.restore(state.reputation)
     settled.warm, settled.numbers = dict(state.warm), state.numbers
     settled.late = {(each.task, each.node): each for each in state.late}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from bus.errors import BadSignature, Malformed
+from bus.errors import BadSignature, Malformed, UnknownKind
 from bus.messages import (
     Abandoned,
     Assigned,
@@ -25,6 +25,7 @@ from bus.messages import (
     Enrolled,
     Inconclusive,
     Late,
+    Leader,
     Result,
     Verdict,
     VerdictLine,
@@ -57,6 +58,7 @@ class Core:
 
     def __init__(self) -> None:
         self.decided = 0
+        self.epoch = 0
         self.counters: Counter[str] = Counter()
         self.reputation = Reputation()
         self.owners: dict[str, str] = {}
@@ -98,6 +100,8 @@ class Core:
         for line in _split(body):
             try:
                 decision = decode(line, _DECISION)
+            except UnknownKind:
+                continue  # a newer peer's, and no damage
             except Malformed as error:
                 self._ignore("malformed decision", sequence=sequence, detail=str(error))
                 continue
@@ -215,6 +219,8 @@ class Core:
         for at, line in enumerate(members):
             try:
                 message = decode(line, _LINE)
+            except UnknownKind:
+                continue
             except Malformed as error:
                 self._ignore("foreign verdicts", sequence=sequence, detail=str(error))
                 continue
@@ -234,6 +240,8 @@ class Core:
             task.named += message.faulted
         elif type(message) is Late:
             self.settled.forget_late(message.task, message.node)
+        elif type(message) is Leader:
+            self.epoch = max(self.epoch, message.epoch)
         self.reputation.fold(message)
 
     def placed(self, sequence: int, emissions: Iterable[Emission]) -> None:
@@ -244,6 +252,12 @@ class Core:
             self.reputation.fold(message)
 
     # -- judging ---------------------------------------------------------------------------------------
+
+    def lead(self, leader: str) -> Emission:
+        """Begin to judge, under the next epoch; VERDICTS must be folded to its end. Returns the line to write before any other."""
+        self.epoch += 1
+        line = Leader(epoch=self.epoch, leader=leader)
+        return Emission(encode(line), line, together=False)
 
     def judge(self) -> list[Emission]:
         """Decide all that can be decided; the lines to write, in order. Each is given out once."""

@@ -10,17 +10,19 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 import structlog
 
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced
+from bus.fence import Leadership
 from bus.lease import LEASE_TTL_S, Lease
 from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
-from bus.streams import last_sequence
-from bus.terms import first_of
+from bus.streams import lag_behind, last_sequence, last_sequences
+from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
 from folds.keeper import Keeper, Snapshot
 from folds.manifest import Manifest
@@ -34,7 +36,7 @@ from verifier.merge import Merge
 from verifier.notices import Notices
 from verifier.settings import VerifierSettings
 
-__all__ = ["Term"]
+__all__ = ["SERVICE", "Term"]
 
 _log = structlog.get_logger("verifier")
 
@@ -52,12 +54,16 @@ _GRACE_S = 0.05
 class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
-    def __init__(self, bus: Bus, identity: Identity, settings: VerifierSettings) -> None:
+    def __init__(
+        self, bus: Bus, identity: Identity, settings: VerifierSettings, tally: Tally | None = None
+    ) -> None:
         self.core = Core()
         self.leading = False
         self._bus = bus
         self._identity = identity
         self._settings = settings
+        self._tally = tally or Tally()
+        self._since_ms = 0
         self._merge = Merge()
         self._held = asyncio.Event()
         self._paused = False
@@ -87,6 +93,7 @@ class Term:
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes VERDICTS (raises `Fenced`)."""
         begun = time.monotonic()
+        await self._open_desk()
         await self._beside(self._catch_up())
         took_s = round(time.monotonic() - begun, 3)
         _log.info("following", name=self._settings.name, folded=self.health().folded, took_s=took_s)
@@ -94,7 +101,10 @@ class Term:
         await self._beside(
             self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
         )
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info("taken over", name=self._settings.name, took_ms=took_ms)
         while self.leading:
             await self._beside(self._lease.lost.wait(), *self._leading_work())
             await self._beside(self._hold_on(), *self._leading_work())
@@ -117,6 +127,7 @@ class Term:
         assert self._writer is not None  # noqa: S101 -- taken over
         self.leading = False
         await self._close_desk()
+        await self._open_desk()
         try:
             async with asyncio.timeout(_HOLD_ON_S):
                 await self._lease.acquire()
@@ -147,6 +158,8 @@ class Term:
             service=SERVICE,
             name=self._settings.name,
             leading=self.leading,
+            epoch=self.core.epoch,
+            since_ms=self._since_ms if self.leading else 0,
             folded={
                 "assignments": self.core.decided,
                 "results": self._results.position,
@@ -156,6 +169,21 @@ class Term:
             open=self.core.open_tasks,
             waiting=len(self._merge),
         )
+
+    async def _health(self) -> ServiceHealth:
+        health = self.health()
+        return msgspec.structs.replace(health, lag=await lag_behind(self._bus, health.folded))
+
+    async def _open_desk(self) -> None:
+        """Say who is here; what a leader is asked is answered from `_lead` on."""
+        self._desk = await ServiceDesk.open(
+            self._bus,
+            SERVICE,
+            "1.1.0",
+            "Judges results and keeps verdicts.",
+            instance=self._settings.name,
+        )
+        await self._desk.answer("instances", bytes, lambda _: self._health(), each=True)
 
     async def _close_desk(self) -> None:
         desk, self._desk = self._desk, None
@@ -202,6 +230,7 @@ class Term:
                 },
                 written_ms=int(time.time() * 1000),
                 writer=self._settings.name,
+                epoch=self.core.epoch,
             )
             return manifest, checkpoint.pack(self.core)
         finally:
@@ -212,10 +241,14 @@ class Term:
     async def _take_over(self) -> None:
         """Fold what was written until now, and only then begin to judge."""
         # What came in before the take-over is weighed as a whole: an answer in RESULTS beats a later abandonment.
-        await self._decisions.reached(await last_sequence(self._bus, "assignments"))
-        await self._results.reached(await last_sequence(self._bus, "results"))
-        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
+        ends = await last_sequences(self._bus, ("assignments", "results", "verdicts"))
+        await self._decisions.reached(ends["assignments"])
+        await self._results.reached(ends["results"])
+        await self._verdicts.reached(ends["verdicts"])
         await self._verdicts.stop()
+        opening = self.core.lead(self._settings.name)
+        self._tally.leads()
+        self._since_ms = int(time.time() * 1000)
         self._written = self._verdicts.position
         self._writer = FencedWriter(
             self._bus,
@@ -224,19 +257,22 @@ class Term:
             last=self._written,
             on_durable=self._on_durable,
             seal=lambda members: self._identity.seal(VERDICTS, members),
+            leadership=Leadership(self._settings.name, self.core.epoch),
         )
         self._writer.start()
+        self._writer.append(opening.line, opening)
         await self._lead()
 
     async def _lead(self) -> None:
         """Judge from here on, and answer questions."""
-        _log.info("leading", name=self._settings.name, folded=self.health().folded, open=self.core.open_tasks)
+        health = self.health()
+        _log.info("leading", name=health.name, epoch=health.epoch, folded=health.folded, open=health.open)
         self.leading = True
         self._judge()
-        self._desk = await ServiceDesk.open(self._bus, SERVICE, "1.0.0", "Judges results and keeps verdicts.")
+        assert self._desk is not None  # noqa: S101 -- opened by who follows
         await self._desk.answer("verdict", VerdictRequest, lambda asked: self._archive.answer(asked.tasks))
         await self._desk.answer("reputation", bytes, lambda _: reputation.answer(self.core.reputation))
-        await self._desk.answer("health", bytes, lambda _: self.health())
+        await self._desk.answer("health", bytes, lambda _: self._health())
 
     def _on_decisions(self, entry: Entry) -> None:
         self.core.fold_decisions(entry.sequence, entry.body)

@@ -23,6 +23,7 @@ from ambient.errors import (
     TaskRejected,
 )
 from bus.errors import BusError, Malformed
+from metrics.errors import MetricsError
 
 __all__ = ["app", "main"]
 
@@ -110,6 +111,7 @@ def _exit_code(error: Exception) -> Exit:
         (Malformed, Exit.USAGE),
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
+        (MetricsError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )
     return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)

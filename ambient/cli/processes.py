@@ -26,6 +26,10 @@ _SOME_TIME = validators.Number(gt=0)
 _CheckpointS = Annotated[
     float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
 ]
+_Metrics = Annotated[
+    int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
+]
+_MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
@@ -100,6 +104,8 @@ async def coordinator(
     ] = 24.0,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -118,6 +124,8 @@ async def coordinator(
         name=instance,
         checkpoint_s=checkpoint_s,
         timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
+        metrics_port=metrics,
+        metrics_host=metrics_host,
     )
     await run(settings)
     return Exit.OK
@@ -128,6 +136,8 @@ async def verifier(
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -140,7 +150,13 @@ async def verifier(
     folder = data or default_data(where.cluster) / "verifier"
     instance = name or f"verifier-{secrets.token_hex(4)}"
     settings = VerifierSettings(
-        url=where.nats, cluster=where.cluster, data=folder, name=instance, checkpoint_s=checkpoint_s
+        url=where.nats,
+        cluster=where.cluster,
+        data=folder,
+        name=instance,
+        checkpoint_s=checkpoint_s,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
     )
     await run(settings)
     return Exit.OK

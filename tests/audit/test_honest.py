@@ -93,7 +93,7 @@ def test_simulated_histories_hold_at_every_moment(seed: int, moment: float, chan
     with cheap_signatures():
         world = World(draw(seed), Parts())
         world.play()
-        logs = {name: log.entries for name, log in world.server.logs.items()}
+        logs = {name: log.after(0, log.last) for name, log in world.server.logs.items()}
         times = sorted(entry.at_ms for entries in logs.values() for entry in entries)
         until_ms = times[int(moment * (len(times) - 1))]
         cut = {log: [entry for entry in entries if entry.at_ms <= until_ms] for log, entries in logs.items()}
@@ -114,9 +114,9 @@ def test_trimmed_histories_hold(seed: int, data: st.DataObject) -> None:
         world.play()
         found = Audit()
         for name, log in world.server.logs.items():
-            first = data.draw(st.integers(1, len(log.entries) + 1), label=name)
-            found.spans(name, first, len(log.entries))
-            for entry in log.entries[first - 1 :]:
+            first = data.draw(st.integers(1, log.last + 1), label=name)
+            found.spans(name, first, log.last)
+            for entry in log.after(0, log.last)[first - 1 :]:
                 found.fold(name, entry)
         report = found.report()
 
@@ -142,7 +142,7 @@ def _found(mutation: str, promise: str) -> bool:
             world = World(draw(seed), MUTATIONS[mutation])
             with contextlib.suppress(Violation):
                 world.play()
-            if promise in folded({name: log.entries for name, log in world.server.logs.items()}).broken():
+            if promise in folded({name: log.after(0, log.last) for name, log in world.server.logs.items()}).broken():
                 return True
     return False
 

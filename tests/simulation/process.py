@@ -138,6 +138,10 @@ class Process:
         except Killed:
             self.kill(self.down_ms)
 
+    def is_connected(self, life: int) -> bool:
+        """Whether the server has a connection of that life; a paused process has one."""
+        return self.alive and self.life == life and not self._cut
+
     # What happens to it
 
     def start(self) -> None:

@@ -74,7 +74,7 @@ class Server:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
-        self._leases: dict[str, tuple[str, int, float]] = {}
+        self._leases: dict[str, tuple[Asker, int, float]] = {}
         self._revision = 0
         self._ends: dict[str, Timer] = {}
         self._waiting: dict[str, list[Asker]] = {}
@@ -126,14 +126,14 @@ class Server:
 
     # Leases
 
-    def take_lease(self, role: str, holder: str) -> int:
-        """The revision of the lease that is now `holder`'s; 0 if another's has not run out."""
+    def take_lease(self, role: str, holder: "Asker") -> int:
+        """The revision of the lease that is now `holder`'s; 0 if another's has not run out, and that one is connected."""
         held = self._leases.get(role)
-        if held is not None and held[2] > self._world.now:
+        if held is not None and held[2] > self._world.now and held[0].process.is_connected(held[0].life):
             return 0
         return self._lease(role, holder)
 
-    def renew_lease(self, role: str, holder: str, revision: int) -> int:
+    def renew_lease(self, role: str, holder: "Asker", revision: int) -> int:
         """The next revision; 0 if the lease was given to somebody else, or forgotten."""
         held = self._leases.get(role)
         if held is None or held[1] != revision or held[2] <= self._world.now:
@@ -162,7 +162,7 @@ class Server:
         for asker in self._waiting.pop(role, ()):
             asker.hear(None)
 
-    def _lease(self, role: str, holder: str) -> int:
+    def _lease(self, role: str, holder: "Asker") -> int:
         self._revision += 1
         end = self._world.now + LEASE_TTL_S * 1000
         self._leases[role] = (holder, self._revision, end)

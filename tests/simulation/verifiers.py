@@ -60,6 +60,7 @@ class VerifierTerm(TermShell):
         for log, reader in (pairs[1], pairs[2], pairs[0]):
             yield self.reached(reader, (yield self.last(log)))
         self._verdicts.stop()
+        opening = self.core.lead(self.process.name)
         self._written = self._verdicts.position
         self._writer = self.flight(
             self.process,
@@ -72,6 +73,7 @@ class VerifierTerm(TermShell):
         )
         if self._written:
             self.world.met("a verifier takes over")
+        self._writer.append(opening.line, opening)
         self._lead()
 
     def _lead(self) -> None:

@@ -1,4 +1,4 @@
-"""A network between a process and the NATS server that a test can cut."""
+"""A network between a process and the NATS server that a test can cut, or hold up."""
 
 import asyncio
 from typing import Self
@@ -13,6 +13,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = True
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     @property
     def url(self) -> str:
@@ -41,6 +43,14 @@ class Proxy:
         """Pass again."""
         self._passing = True
 
+    def hold(self) -> None:
+        """Keep connections, and what is sent on them, until `let_go`."""
+        self._flowing.clear()
+
+    def let_go(self) -> None:
+        """Undo `hold`."""
+        self._flowing.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._passing:
             writer.transport.abort()
@@ -49,19 +59,19 @@ class Proxy:
         both = {writer, back}
         self._writers |= both
         try:
-            await asyncio.gather(_pass(reader, back), _pass(onward, writer))
+            await asyncio.gather(self._pass(reader, back), self._pass(onward, writer))
         finally:
             self._writers -= both
             for each in both:
                 each.transport.abort()
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.transport.abort()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()

@@ -169,7 +169,7 @@ async def test_a_second_writer_is_refused_and_folds_again(
 async def test_a_restart_finds_everything_settled(
     bus: Bus, server: NatsServer, cluster: str, tmp_path: Path
 ) -> None:
-    """A new verifier on old logs writes nothing and answers for every old verdict, read from the log."""
+    """A new verifier on old logs writes who leads and nothing else, and answers for every old verdict, read from the log."""
     names = [f"me.r{n}" for n in range(200)]
     async with Script(bus) as script:
         async with verifying(server.url, cluster, tmp_path):
@@ -184,7 +184,8 @@ async def test_a_restart_finds_everything_settled(
             health = await leader(bus)
             answered = await script.ask_verdicts(names)
 
-        assert await last_sequence(bus, "verdicts") == written == health.folded["verdicts"]
+        assert await last_sequence(bus, "verdicts") == written + 1
+        assert health.folded["verdicts"] >= written
         assert (health.open, health.nodes) == (0, 3)
         assert answered == [script.verdicts[name] for name in names]
 
