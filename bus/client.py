@@ -24,6 +24,11 @@ parser.HMSG_RE = re.compile(_WORDS % (b"HMSG", rb"(\d+)[ \t]+"))
 class Client(nats.aio.client.Client):
     """A connection whose reading no message can end."""
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server names a cluster that it belongs to."""
+        return bool(self._server_info.get("cluster"))
+
     async def _process_headers(self, headers: Any) -> dict[str, str] | None:
         try:
             return await super()._process_headers(headers)

@@ -117,6 +117,11 @@ class Bus:
         """Whether a server is at the other end right now."""
         return self.client.is_connected
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server at the other end is one of several."""
+        return self.client.is_clustered
+
     def on_reconnect(self, call: Callable[[], None]) -> None:
         """Call `call` each time that the connection is back after a loss."""
         self._returns.append(call)
