@@ -308,7 +308,7 @@ class NatsCluster:
         others = len(self.servers) - 1
         try:
             async with asyncio.timeout(_FORMED_S):
-                while others and others not in [await server.peers() for server in self.servers]:
+                while others and others not in [await server.peers() for server in self.servers]:  # noqa: ASYNC110 -- nobody tells
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise ServerFailed(

@@ -15,6 +15,7 @@ import nats.js.errors
 import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+from bus import leader
 from bus.acks import FULL
 from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
@@ -143,15 +144,11 @@ async def _exists(bus: Bus, log: str) -> bool:
     return True
 
 
-async def last_sequence(bus: Bus, log: str) -> int:
-    """The sequence of the newest message of a log, 0 when it is empty.
+async def last_sequence(bus: Bus, log: str, *, confirmed: bool = False) -> int:
+    """The sequence of the newest message of a log, 0 when it is empty, as its leader says; waits for one to be elected.
 
+    With `confirmed` it is the end of every write that was acknowledged before: see `bus.leader`.
     Raises `StreamMissing` where nobody has set the cluster up, `BusUnavailable` where the server does not answer.
     """
-    stream = bus.subjects.stream(log)
-    try:
-        return (await bus.js.stream_info(stream)).state.last_seq
-    except nats.js.errors.NotFoundError:
-        raise StreamMissing(f"{stream} does not exist: set the cluster up with `ambient up`") from None
-    except (TimeoutError, nats.errors.Error) as error:
-        raise BusUnavailable(f"cannot read {stream}: try `ambient doctor` ({reason(error)})") from None
+    ask = leader.confirmed if confirmed else leader.state
+    return (await ask(bus, bus.subjects.stream(log))).last
