@@ -209,6 +209,7 @@ class Writer[T](ABC):
         try:
             if not batch.answer.done():
                 batch.answer.cancel()
+                self._bus.doubt()
                 raise TimeoutError  # noqa: TRY301 -- handled as any other lack of an answer
             sequence = batch.answer.result()
         except (TimeoutError, asyncio.CancelledError, StreamRefusal) as error:

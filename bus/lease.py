@@ -2,9 +2,14 @@
 
 It makes a takeover quick and keeps twins from fighting; no correctness rests on it or on any clock. Whoever wrongly
 believes that it leads is refused by the log (`bus.writer.FencedWriter`).
+
+So a holder that gets no answer goes on: while the servers elect a leader of the bucket nobody can have the lease, and one that let go
+would fold all logs anew. A restarted server forgets leases; then the one who had it takes it again, unless somebody was quicker.
+In a cluster the bucket has as many replicas as the logs: on one server alone it would be away for as long as that server is.
 """
 
 import asyncio
+import secrets
 
 import nats.errors
 import nats.js.errors
@@ -14,6 +19,7 @@ from nats.js.kv import KeyValue
 
 from bus.connection import Bus
 from bus.errors import BusUnavailable, reason
+from bus.streams import NAME_IN_USE, replicas
 
 __all__ = ["LEASE_TTL_S", "Lease"]
 
@@ -21,6 +27,9 @@ _log = structlog.get_logger("bus.lease")
 
 LEASE_TTL_S = 2.0
 _RENEW_S = LEASE_TTL_S / 4
+_TRY_S = 1.0
+_PATIENCE_S = 20.0
+"""How long a holder goes on without an answer: servers that have lost one of them elect a leader in 4 to 9 s, and once more if they do not agree."""
 
 
 class Lease:
@@ -29,7 +38,8 @@ class Lease:
     def __init__(self, bus: Bus, role: str, holder: str) -> None:
         self._bus = bus
         self._role = role
-        self._holder = holder.encode()
+        # The mark tells twins of one name apart: a key with this value is ours, also where the answer to writing it was lost.
+        self._value = f"{holder} {secrets.token_hex(8)}".encode()
         self._bucket: KeyValue | None = None
         self._revision = 0
         self._renewing = asyncio.Lock()
@@ -61,39 +71,73 @@ class Lease:
 
     async def _try_take(self) -> bool:
         try:
-            bucket = await self._open()
-            self._revision = await bucket.create(self._role, self._holder)
-        except nats.js.errors.KeyWrongLastSequenceError:
-            return False
+            async with asyncio.timeout(_TRY_S):
+                return await self._take()
         except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
             _log.debug("lease not to be had", role=self._role, reason=reason(error))
             self._bucket = None
+        # Whoever held it when the bucket went away asks again within less.
+        await asyncio.sleep(LEASE_TTL_S)
+        return False
+
+    async def _take(self) -> bool:
+        """Whether the key was free and is ours now."""
+        bucket = await self._open()
+        try:
+            self._revision = await bucket.create(self._role, self._value)
+        except nats.js.errors.KeyWrongLastSequenceError:
             return False
         return True
 
     async def _open(self) -> KeyValue:
         if self._bucket is None:
-            # In memory: a lease need not survive its server, and must not cost a disk write twice a second.
-            self._bucket = await self._bus.js.create_key_value(
-                bucket=self._bus.subjects.leases, ttl=LEASE_TTL_S, storage=StorageType.MEMORY
-            )
+            bucket = self._bus.subjects.leases
+            try:
+                # In memory: a lease need not survive its servers, and must not cost a disk write twice a second.
+                self._bucket = await self._bus.js.create_key_value(
+                    bucket=bucket, ttl=LEASE_TTL_S, storage=StorageType.MEMORY, replicas=replicas(self._bus)
+                )
+            except nats.js.errors.APIError as error:
+                if error.err_code != NAME_IN_USE:
+                    raise
+                self._bucket = await self._bus.js.key_value(bucket)  # as the operator set it
         return self._bucket
 
     async def _renew(self) -> None:
         loop = asyncio.get_running_loop()
-        good_until = loop.time() + LEASE_TTL_S
-        while loop.time() < good_until:
+        good_until = loop.time() + _PATIENCE_S
+        while loop.time() < good_until and not self._bus.client.is_closed:
             await asyncio.sleep(_RENEW_S)
-            begun = loop.time()
             try:
-                assert self._bucket is not None  # noqa: S101 -- held means opened
-                # No longer than the lease lasts: without a server the answer would be waited for beyond its end.
-                async with self._renewing, asyncio.timeout_at(good_until):
-                    self._revision = await self._bucket.update(self._role, self._holder, last=self._revision)
-                good_until = begun + LEASE_TTL_S
-            except nats.js.errors.KeyWrongLastSequenceError:
-                break
-            except (TimeoutError, nats.errors.Error) as error:
+                async with self._renewing, asyncio.timeout(_TRY_S):
+                    if not await self._hold():
+                        break
+                good_until = loop.time() + _PATIENCE_S
+            except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
                 _log.debug("lease not renewed", role=self._role, reason=reason(error))
         _log.warning("lease lost", role=self._role)
         self.lost.set()
+
+    async def _hold(self) -> bool:
+        """Renew the lease, or take it again where nobody has it; False where somebody else does."""
+        bucket = await self._open()
+        try:
+            self._revision = await bucket.update(self._role, self._value, last=self._revision)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return await self._is_ours() or await self._take()
+        except nats.js.errors.NoStreamResponseError:
+            self._bucket = None  # a server that was alone has restarted and forgotten the bucket; or it is electing its leader
+            raise
+        return True
+
+    async def _is_ours(self) -> bool:
+        """Whether the key is from us: then the answer to an earlier renewal was lost."""
+        bucket = await self._open()
+        try:
+            entry = await bucket.get(self._role)
+        except nats.js.errors.KeyNotFoundError:
+            return False
+        if entry.value != self._value or entry.revision is None:
+            return False
+        self._revision = entry.revision
+        return True

@@ -20,8 +20,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bus import leader
 from bus.connection import Bus
-from bus.errors import Stopped, reason
+from bus.errors import BusUnavailable, Stopped, reason
 
 __all__ = ["Entry", "LogReader"]
 
@@ -30,8 +31,13 @@ _log = structlog.get_logger("bus.reader")
 _WINDOW = 512
 _WINDOW_BYTES = 8 * 1024 * 1024
 _EXPIRES_S = 30
-_HEARTBEAT_S = 2
-_SILENCE_S = 3 * _HEARTBEAT_S
+_HEARTBEAT_S = 0.5
+_SILENT_BEATS = 3
+"""After so many without a word the consumer's server is taken for lost. Beats and not time: who was paused itself has heard nothing either."""
+_BEHIND_S = 5.0
+"""How long a reader that hears beats and no entries waits before it asks whether the log has any: its consumer's server may lag or be cut off."""
+_ATTACH_S = 1.0
+_ATTACH_MOST_S = 5.0
 _RETRY_S = 0.25
 _SHORT_REPLY_TOKENS = 9
 
@@ -58,7 +64,8 @@ class LogReader:
         self._consumed = 0
         self._asked = 0
         self._paused = False
-        self._heard_at = 0.0
+        self._silent_beats = 0
+        self._attach_s = _ATTACH_S
         self._generation = 0
         self._failure: Exception | None = None
         self._complained = False
@@ -121,7 +128,10 @@ class LogReader:
                 except (TimeoutError, nats.errors.Error) as error:
                     self._complain(error)
                     _log.debug("reader retries", stream=self._stream, reason=reason(error))
+                    self._attach_s = min(2 * self._attach_s, _ATTACH_MOST_S)
                     await asyncio.sleep(_RETRY_S)
+                else:
+                    self._attach_s = _ATTACH_S
             raise self._failure
         finally:
             self._moved.set()
@@ -150,21 +160,41 @@ class LogReader:
                 mem_storage=True,
                 num_replicas=1,
             ),
+            # It may have been placed on a server that has just died: the next try goes elsewhere.
+            timeout=self._attach_s,
         )
         self._consumer, self._consumed, self._asked = info.name, 0, 0
         await self._ask()
 
     async def _watch(self) -> None:
-        """Return when the consumer must be replaced: it is broken, or silent for too long."""
+        """Return when the consumer must be replaced: it is broken, silent for too long, or on a server that lags behind the log."""
         loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
+        self._silent_beats = 0
+        position, moved_at = self.position, loop.time()
         while not self._broken.is_set():
             try:
                 async with asyncio.timeout(_HEARTBEAT_S):
                     await self._broken.wait()
             except TimeoutError:
-                if self._asked and loop.time() - self._heard_at > _SILENCE_S:
+                self._silent_beats += 1
+                if self._asked and self._silent_beats > _SILENT_BEATS:
+                    _log.debug("reader hears nothing", stream=self._stream)
+                    self._bus.doubt()
                     return
+            if self.position != position or self._paused:
+                position, moved_at = self.position, loop.time()
+            elif loop.time() - moved_at > _BEHIND_S:
+                if await self._end() > position == self.position:
+                    _log.info("reader lags: looking for a better server", stream=self._stream)
+                    return
+                moved_at = loop.time()
+
+    async def _end(self) -> int:
+        """Where the log ends, or 0 where nobody says so."""
+        try:
+            return (await leader.state(self._bus, self._stream, timeout_s=_ATTACH_S)).last
+        except BusUnavailable:
+            return 0
 
     async def _ask(self) -> None:
         """Top up what the server may send, unless paused."""
@@ -175,7 +205,7 @@ class LogReader:
             _WINDOW,
             _WINDOW_BYTES,
             _EXPIRES_S * 10**9,
-            _HEARTBEAT_S * 10**9,
+            int(_HEARTBEAT_S * 10**9),
         )
         assert self._subscription is not None  # noqa: S101 -- set by _attach, the only way here
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
@@ -184,7 +214,7 @@ class LogReader:
     async def _on_message(self, generation: int, message: Msg) -> None:
         if generation != self._generation or self._broken.is_set():
             return
-        self._heard_at = asyncio.get_running_loop().time()
+        self._silent_beats = 0
         if not message.reply:
             await self._on_status(message)
             return

@@ -21,10 +21,11 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull, StreamMissing, reason
 from bus.subjects import Subjects
 
-__all__ = ["DEFAULT_MAX_BYTES", "StreamLimits", "ensure_streams", "last_sequence", "replicas"]
+__all__ = ["DEFAULT_MAX_BYTES", "NAME_IN_USE", "StreamLimits", "ensure_streams", "last_sequence", "replicas"]
 
 _GIB = 1024**3
-_NAME_IN_USE = 10058
+NAME_IN_USE = 10058
+"""JetStream's error code where a stream is there with other settings than the ones asked for."""
 _FORMING = frozenset({10005, 10008})
 """Too few servers for so many replicas, or no leader among them: both pass where a cluster is just coming up."""
 _PEERS_S = 10.0
@@ -115,7 +116,7 @@ async def _make(bus: Bus, log: str, config: StreamConfig) -> bool:
         try:
             await bus.js.add_stream(config)
         except nats.js.errors.APIError as error:
-            if error.err_code == _NAME_IN_USE:
+            if error.err_code == NAME_IN_USE:
                 return True
             if error.err_code in FULL:
                 # Room is checked before the name: where the stream is there, it matters to nobody that ours would not fit.
