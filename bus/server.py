@@ -30,8 +30,8 @@ _STOP_S = 10.0
 _NOWHERE = "127.0.0.1:9"
 """An address at which nobody listens (discard, RFC 863)."""
 
-RouteUrl = Callable[[str, str], str]
-"""Where the server of the first name reaches the route port of the second."""
+RouteUrl = Callable[[str, str, str], str]
+"""Where the server of the first name reaches the second one, whose real address the third argument is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,8 @@ class NatsCluster:
         ports = {server: free_port() for server in names}
 
         def url(source: str, target: str) -> str:
-            return route(source, target) if route is not None else f"nats://127.0.0.1:{ports[target]}"
+            real = f"nats://127.0.0.1:{ports[target]}"
+            return route(source, target, real) if route is not None else real
 
         self.servers = [
             NatsServer(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,6 +15,7 @@ from bus.reader import Entry, LogReader
 from bus.signing import VERDICTS, open_signed
 from bus.streams import last_sequence
 from bus.wire import decoder, split_lines
+from tests.system.proxy import Routes
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -70,8 +71,15 @@ async def read_logs(cluster: Supervisor) -> Logs:
 
 
 @asynccontextmanager
-async def running(data: Path, **options: object) -> AsyncIterator[tuple[Supervisor, Client]]:
-    """A cluster of its own for one test, and a client of it."""
+async def running(
+    data: Path, *, routes: Routes | None = None, **options: object
+) -> AsyncIterator[tuple[Supervisor, Client]]:
+    """A cluster of its own for one test, and a client of it; `routes` stand between its servers."""
     plan = ClusterPlan(data=data, cluster="sys", slots=1, **options)  # type: ignore[arg-type]
-    async with Supervisor(plan) as cluster, connect(cluster.nats, cluster="sys", client="tester") as client:
+    supervisor = Supervisor(plan, route=routes.between if routes is not None else None)
+    async with (
+        routes or nullcontext(),
+        supervisor as cluster,
+        connect(cluster.nats, cluster="sys", client="tester") as client,
+    ):
         yield cluster, client
