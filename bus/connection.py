@@ -272,11 +272,13 @@ class Bus:
             self._leave()
 
     async def _is_useless(self) -> bool:
-        """Whether the present server is silent, or has looked for the leader of the servers in vain."""
+        """Whether the present server is silent; or, where it tells nothing of the others, has looked for their leader in vain."""
         try:
             await self._ping(_DOUBT_S)
         except (TimeoutError, nats.errors.Error):
             return True
+        if self._choice.is_told:
+            return False
         try:
             answer = (await self.client.request("$JS.API.INFO", b"", timeout=_DOUBT_S)).data
         except (TimeoutError, nats.errors.Error):

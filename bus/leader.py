@@ -6,13 +6,17 @@ In a cluster of servers a log has replicas, and which of them answers decides wh
 - `STREAM.INFO` is answered by the leader, but also by a replica that knows of no leader, and by one that has just been started.
 - A leader that was cut off goes on believing in itself for up to 10 s, while the others elect another.
 
+- What a direct get says of a message besides its body comes in headers, among the writer's own, who may have put the same there before.
+
 So `state` takes only the leader's own word: enough for everyone whom the fence corrects (a writer, a term), since a stale answer can then
 cost time and no more. Where "it is not there" is acted upon for good, there is `confirmed`: the leader has heard from most replicas *after*
-it answered, so at that moment nobody else can have been elected (Raft, section 6.4). `stored` reads one message.
+it answered, so at that moment nobody else can have been elected (Raft, section 6.4). `stored` reads one message, and `first_from` one with
+sequence, time and subject as the server has them.
 Left to others: what to do meanwhile.
 """
 
 import asyncio
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +27,7 @@ from nats.js.api import RawStreamMsg
 from bus.connection import Bus
 from bus.errors import BusUnavailable, StreamMissing, reason
 
-__all__ = ["LogState", "confirmed", "state", "stored"]
+__all__ = ["LogState", "Message", "confirmed", "first_from", "state", "stored"]
 
 _TRY_S = 1.0
 """How long one question waits: without a leader nobody answers, and electing one takes the servers 4 to 9 s."""
@@ -61,7 +65,29 @@ class _Info(msgspec.Struct):
     error: _Error | None = None
 
 
+class Message(msgspec.Struct):
+    """One message as its log's leader has it; `time` is RFC 3339 with nanoseconds."""
+
+    seq: int
+    subject: str
+    time: str
+    data: bytes = b""
+
+    @property
+    def at_ms(self) -> int:
+        """The server's time in ms since the epoch, cut off and not rounded: folds compare it, and a consumer's count is cut off, too."""
+        at = datetime.fromisoformat(self.time)
+        return int(at.replace(microsecond=0).timestamp()) * 1000 + at.microsecond // 1000
+
+
+class _Got(msgspec.Struct):
+    message: Message | None = None
+    error: _Error | None = None
+
+
 _INFO = msgspec.json.Decoder(_Info)
+_GOT = msgspec.json.Decoder(_Got)
+_NO_MESSAGE = 10037
 
 
 class LogState(NamedTuple):
@@ -151,6 +177,22 @@ async def stored(
                 raise BusUnavailable(f"{stream} does not answer: try again ({reason(error)})") from None
             await asyncio.sleep(0 if direct else _PAUSE_S)
         direct = False
+
+
+async def first_from(bus: Bus, stream: str, sequence: int) -> Message | None:
+    """The first message at or after `sequence` that the leader has, None where there is none yet; asks once, as long as `state` does.
+
+    What is between `sequence` and that message was deleted: whoever has a message has all before it. Raises `BusUnavailable`.
+    """
+    question = b'{"seq":%d,"next_by_subj":">"}' % sequence
+    try:
+        reply = await bus.client.request(f"$JS.API.STREAM.MSG.GET.{stream}", question, timeout=_TRY_S)
+        got = _GOT.decode(reply.data)
+    except (TimeoutError, nats.errors.Error, msgspec.DecodeError) as error:
+        raise BusUnavailable(f"cannot read {stream}: try `ambient doctor` ({reason(error)})") from None
+    if got.error is not None and got.error.err_code != _NO_MESSAGE:
+        raise BusUnavailable(f"cannot read {stream}: try `ambient doctor` ({got.error.description})")
+    return got.message
 
 
 async def _ask(bus: Bus, stream: str, subjects: str, timeout_s: float) -> LogState:

@@ -4,6 +4,9 @@ Guarantees: `deliver` is called with each entry exactly once and in sequence, wh
 consumer; the reader keeps the position itself, so the consumer on the server is disposable. What is in
 memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling.
 
+A consumer is placed on one server by the leader of all servers. When either is lost, making another can take as long as an election, and as
+often as the lost server is chosen for it. As long as there is none, entries are asked of the log's leader, one by one.
+
 Why not nats-py's ordered consumer: it is pushed to, with an unbounded queue between, and answers flow
 control on a quarter-second timer. A pull with `AckPolicy.NONE` costs no more and paces itself.
 """
@@ -38,6 +41,7 @@ _BEHIND_S = 5.0
 """How long a reader that hears beats and no entries waits before it asks whether the log has any: its consumer's server may lag or be cut off."""
 _ATTACH_S = 1.0
 _ATTACH_MOST_S = 5.0
+_POLL_S = 0.05
 _RETRY_S = 0.25
 _SHORT_REPLY_TOKENS = 9
 
@@ -123,7 +127,7 @@ class LogReader:
         try:
             while self._failure is None:
                 try:
-                    await self._attach()
+                    await self._attach_or_ask()
                     await self._watch()
                 except (TimeoutError, nats.errors.Error) as error:
                     self._complain(error)
@@ -141,6 +145,45 @@ class LogReader:
         if isinstance(error, nats.js.errors.NotFoundError) and not self._complained:
             self._complained = True
             _log.warning("no such log yet: waiting for it", stream=self._stream, advice="run `ambient up`")
+
+    async def _attach_or_ask(self) -> None:
+        """Attach; meanwhile, if that takes long, ask the log's leader for what comes next."""
+        attaching = asyncio.create_task(self._attach(), name=f"attach {self._stream}")
+        try:
+            if self._attach_s == _ATTACH_S:  # the first try
+                await asyncio.wait((attaching,), timeout=_ATTACH_S / 2)
+            while not attaching.done():
+                if self._paused or self._failure or not await self._ask_for_one():
+                    await asyncio.wait((attaching,), timeout=_POLL_S)
+            attaching.result()
+        finally:
+            attaching.cancel()
+            await asyncio.gather(attaching, return_exceptions=True)
+
+    async def _ask_for_one(self) -> bool:
+        """Whether the leader had a next entry."""
+        position = self.position
+        try:
+            message = await leader.first_from(self._bus, self._stream, position + 1)
+        except BusUnavailable:
+            return False
+        if message is None:
+            return False
+        if self.position == position:  # the consumer may have been quicker
+            self._take(Entry(message.seq, message.at_ms, message.subject, message.data))
+        return True
+
+    def _take(self, entry: Entry) -> bool:
+        try:
+            self._deliver(entry)
+        except Exception as error:  # noqa: BLE001 -- the fold is the service; without it there is nothing to go on with
+            _log.exception("a fold refused an entry", stream=self._stream, sequence=entry.sequence)
+            self._failure = error
+            self._broken.set()
+            return False
+        self.position = entry.sequence
+        self._moved.set()
+        return True
 
     async def _attach(self) -> None:
         """A new subscription and a new consumer from the next sequence on."""
@@ -221,22 +264,17 @@ class LogReader:
         tokens = message.reply.split(".")
         at = 5 if len(tokens) == _SHORT_REPLY_TOKENS else 7
         sequence, consumed = int(tokens[at]), int(tokens[at + 1])
-        if consumed != self._consumed + 1 or sequence <= self.position:
+        if consumed != self._consumed + 1:
             # A gap in the consumer's own count: something was lost on the way here. Begin again after `position`.
             self._broken.set()
             return
         self._consumed = consumed
         self._asked -= 1
-        try:
-            self._deliver(Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data))
-        except Exception as error:  # noqa: BLE001 -- the fold is the service; without it there is nothing to go on with
-            _log.exception("a fold refused an entry", stream=self._stream, sequence=sequence)
-            self._failure = error
-            self._broken.set()
-            return
-        self.position = sequence
-        self._moved.set()
-        await self._ask()
+        # Others are those that were asked of the leader while the consumer was being made.
+        if sequence <= self.position or self._take(
+            Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data)
+        ):
+            await self._ask()
 
     async def _on_status(self, message: Msg) -> None:
         headers = message.headers or {}

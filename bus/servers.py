@@ -21,6 +21,8 @@ class Choice:
     def __init__(self, addresses: int) -> None:
         self._most = addresses
         self._seen = addresses
+        self.is_told = False
+        """Whether the servers tell of each other at all; operators may have forbidden it."""
         self.leaving = ""
 
     def __repr__(self) -> str:
@@ -39,6 +41,7 @@ class Choice:
 
     def told(self, servers: int) -> None:
         """The present server says how many of its cluster's servers it sees, itself included."""
+        self.is_told = True
         self._seen = servers
         self._most = max(self._most, servers)
 
