@@ -7,6 +7,10 @@ The key says who holds it and the mark of its pulse, `svc.<role>.pulse.<mark>`, 
 "no responders" means that the holder's connection is gone, and the key is taken over at its revision, so that of several
 standbys one wins. A holder that hangs keeps its subscription; then the lease's time runs out, as it does where no mark is told.
 When a standby may take it is `bus.vigil`'s; the server drops a key that has run out, too, but takes up to half a second for it.
+
+A holder that gets no answer goes on: while the servers elect a leader of the bucket nobody can have the lease, and one that let go would
+fold what it has folded anew. A restarted server forgets leases; then the one who had it takes it again, unless somebody was quicker.
+In a cluster the bucket has as many replicas as the logs: on one server alone it would be away for as long as that server is.
 """
 
 import asyncio
@@ -21,6 +25,7 @@ from nats.js.kv import KeyValue
 
 from bus.connection import Bus, Received
 from bus.errors import BusUnavailable, NoResponder, reason
+from bus.streams import NAME_IN_USE, replicas
 from bus.vigil import Pulse, Vigil
 
 __all__ = ["LEASE_TTL_S", "Lease"]
@@ -30,6 +35,9 @@ _log = structlog.get_logger("bus.lease")
 LEASE_TTL_S = 2.0
 _RENEW_S = LEASE_TTL_S / 4
 _PULSE_S = 0.25
+_TRY_S = 1.0
+_PATIENCE_S = 20.0
+"""How long a holder goes on without an answer: servers that have lost one of them elect a leader in 4 to 9 s, and once more if they do not agree."""
 
 
 class Lease:
@@ -46,6 +54,7 @@ class Lease:
         self._mark = secrets.token_hex(8)
         self._pulse: Subscription | None = None
         self._proven = False
+        self._told = b""
         self._bucket: KeyValue | None = None
         self._revision = 0
         self._renewing = asyncio.Lock()
@@ -92,38 +101,61 @@ class Lease:
 
     async def _try_take(self, vigil: Vigil) -> bool:
         """Take the lease if it is free, its time is over or its holder is gone."""
-        gone = False
         try:
-            bucket = await self._open()
-            await self._prove()
-            held = await _held(bucket, self._role)
-            if held is None:
-                self._revision = await bucket.create(self._role, self._value)
-            else:
-                revision, mark = held
-                pulse = await self._ask_pulse(mark) if mark else "silent"
-                now_s = asyncio.get_running_loop().time()
-                vigil.sees(revision, pulse, now_s)
-                gone = vigil.is_gone(now_s)
-                if not gone and not vigil.is_over(now_s):
-                    return False
-                self._revision = await bucket.update(self._role, self._value, last=revision)
-        except nats.js.errors.KeyWrongLastSequenceError:
-            return False
+            async with asyncio.timeout(_TRY_S):
+                return await self._look(vigil)
         except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
             _log.debug("lease not to be had", role=self._role, reason=reason(error))
             self._bucket = None
+        # Whoever held it when the bucket went away asks again within less.
+        await asyncio.sleep(LEASE_TTL_S)
+        return False
+
+    async def _look(self, vigil: Vigil) -> bool:
+        bucket = await self._open()
+        await self._prove()
+        held = await _held(bucket, self._role)
+        if held is None:
+            self.taken_from_the_dead = False
+            return await self._take()
+        revision, mark = held
+        pulse = await self._ask_pulse(mark) if mark else "silent"
+        now_s = asyncio.get_running_loop().time()
+        vigil.sees(revision, pulse, now_s)
+        gone = vigil.is_gone(now_s)
+        if not gone and not vigil.is_over(now_s):
+            return False
+        try:
+            self._told = self._value
+            self._revision = await bucket.update(self._role, self._told, last=revision)
+        except nats.js.errors.KeyWrongLastSequenceError:
             return False
         self.taken_from_the_dead = gone
-        _log.debug("lease taken", role=self._role, from_the_dead=self.taken_from_the_dead)
+        _log.debug("lease taken over", role=self._role, from_the_dead=gone)
+        return True
+
+    async def _take(self) -> bool:
+        """Whether the key was free and is ours now."""
+        bucket = await self._open()
+        try:
+            self._told = self._value
+            self._revision = await bucket.create(self._role, self._told)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return False
         return True
 
     async def _open(self) -> KeyValue:
         if self._bucket is None:
-            # In memory: a lease need not survive its server, and must not cost a disk write twice a second.
-            self._bucket = await self._bus.js.create_key_value(
-                bucket=self._bus.subjects.leases, ttl=LEASE_TTL_S, storage=StorageType.MEMORY
-            )
+            bucket = self._bus.subjects.leases
+            try:
+                # In memory: a lease need not survive its servers, and must not cost a disk write twice a second.
+                self._bucket = await self._bus.js.create_key_value(
+                    bucket=bucket, ttl=LEASE_TTL_S, storage=StorageType.MEMORY, replicas=replicas(self._bus)
+                )
+            except nats.js.errors.APIError as error:
+                if error.err_code != NAME_IN_USE:
+                    raise
+                self._bucket = await self._bus.js.key_value(bucket)  # as the operator set it
         return self._bucket
 
     @property
@@ -156,22 +188,43 @@ class Lease:
 
     async def _renew(self) -> None:
         loop = asyncio.get_running_loop()
-        good_until = loop.time() + LEASE_TTL_S
-        while loop.time() < good_until:
+        good_until = loop.time() + _PATIENCE_S
+        while loop.time() < good_until and not self._bus.client.is_closed:
             await asyncio.sleep(_RENEW_S)
-            begun = loop.time()
             try:
-                assert self._bucket is not None  # noqa: S101 -- held means opened
-                # No longer than the lease lasts: without a server the answer would be waited for beyond its end.
-                async with self._renewing, asyncio.timeout_at(good_until):
-                    self._revision = await self._bucket.update(self._role, self._value, last=self._revision)
-                good_until = begun + LEASE_TTL_S
-            except nats.js.errors.KeyWrongLastSequenceError:
-                break
-            except (TimeoutError, nats.errors.Error) as error:
+                async with self._renewing, asyncio.timeout(_TRY_S):
+                    if not await self._hold():
+                        break
+                good_until = loop.time() + _PATIENCE_S
+            except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
                 _log.debug("lease not renewed", role=self._role, reason=reason(error))
         _log.warning("lease lost", role=self._role)
         self.lost.set()
+
+    async def _hold(self) -> bool:
+        """Renew the lease, or take it again where nobody has it; False where somebody else does."""
+        bucket = await self._open()
+        told, self._told = self._told, self._value
+        try:
+            self._revision = await bucket.update(self._role, self._told, last=self._revision)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return await self._is_ours({told, self._told}) or await self._take()
+        except nats.js.errors.NoStreamResponseError:
+            self._bucket = None  # a server that was alone has restarted and forgotten the bucket; or it is electing its leader
+            raise
+        return True
+
+    async def _is_ours(self, told: set[bytes]) -> bool:
+        """Whether the key is what we wrote last: then the answer to an earlier renewal was lost."""
+        bucket = await self._open()
+        try:
+            entry = await bucket.get(self._role)
+        except nats.js.errors.KeyNotFoundError:
+            return False
+        if entry.value not in told or entry.revision is None:
+            return False
+        self._revision = entry.revision
+        return True
 
 
 async def _held(bucket: KeyValue, role: str) -> tuple[int, str] | None:

@@ -346,7 +346,8 @@ class Term:
             if self._merge.horizon <= end:
                 continue
             try:
-                end = await last_sequence(self._bus, "assignments")
+                # Confirmed: what a leader that was cut off does not know would be taken for forged, and an honest answer be lost.
+                end = await last_sequence(self._bus, "assignments", confirmed=True)
             except BusError as error:
                 _log.debug("asking the log", reason=str(error))
                 continue

@@ -24,7 +24,9 @@ class ProcessPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A cluster under `data`: one server, and as many services and nodes as wanted.
+    """A cluster under `data`: one server or several, and as many services and nodes as wanted.
+
+    Of three `servers` one may be lost at a time, of five two; `port` is the first one's, the others have the next ones (0: free ones).
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
@@ -36,6 +38,7 @@ class ClusterPlan:
     nodes: int = 3
     coordinators: int = 1
     verifiers: int = 1
+    servers: int = 1
     port: int = 0
     strategy: str = "weighted"
     slots: int | None = None
@@ -49,7 +52,7 @@ class ClusterPlan:
         return [*(f"node-{number}" for number in range(1, self.nodes + 1)), *self.extra_nodes]
 
     def services(self, nats: str) -> list[ProcessPlan]:
-        """Every process but the server, in the order in which they start."""
+        """Every process but the servers, in the order in which they start."""
         coordinators = [
             self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
             for n in range(1, self.coordinators + 1)

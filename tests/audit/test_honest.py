@@ -142,7 +142,10 @@ def _found(mutation: str, promise: str) -> bool:
             world = World(draw(seed), MUTATIONS[mutation])
             with contextlib.suppress(Violation):
                 world.play()
-            if promise in folded({name: log.after(0, log.last) for name, log in world.server.logs.items()}).broken():
+            if (
+                promise
+                in folded({name: log.after(0, log.last) for name, log in world.server.logs.items()}).broken()
+            ):
                 return True
     return False
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import nats.errors
 import pytest_asyncio
 from nats.js.api import StorageType
 
@@ -208,15 +209,47 @@ async def test_a_holder_without_a_pulse_is_left_to_run_out(bus: Bus) -> None:
     assert not standby.taken_from_the_dead
 
 
-async def test_a_restarted_server_costs_a_lease_and_not_more(tmp_path: Path) -> None:
-    """Leases are in memory: after a restart the holder hears that it lost its own, and somebody can lead again."""
+async def holder(bus: Bus) -> bytes:
+    """Whoever has the coordinator's lease at the moment."""
+    while True:
+        try:
+            bucket = await bus.js.key_value(bus.subjects.leases)
+            return (await bucket.get("coordinator")).value or b""
+        except nats.errors.Error:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_restarted_server_leaves_the_holder_in_place(tmp_path: Path) -> None:
+    """Leases are in memory, and gone with it: the one who had it takes it again, before a standby that waits does."""
     async with NatsServer(tmp_path) as server, await Bus.connect(server.url) as bus:
-        lease = Lease(bus, "coordinator", "a")
+        lease, standby = Lease(bus, "coordinator", "a"), Lease(bus, "coordinator", "b")
         await asyncio.wait_for(lease.acquire(), 5)
+        waiting = asyncio.create_task(standby.acquire())
+        before = await asyncio.wait_for(holder(bus), 5)
         await server.restart()
-        await asyncio.wait_for(lease.lost.wait(), 6)
-        await asyncio.wait_for(lease.acquire(), 6)
-        held = not lease.lost.is_set()
+        after = await asyncio.wait_for(holder(bus), 20)
+        held = not lease.lost.is_set() and not waiting.done()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
         await lease.release()
+
+    assert held
+    assert before == after
+    assert after.startswith(b"a ")
+
+
+async def test_a_renewal_whose_answer_was_lost_is_known_as_ours(bus: Bus) -> None:
+    """The key moved on without our knowing; since its value is ours, the lease is, too."""
+    lease = Lease(bus, "coordinator", "a")
+    await asyncio.wait_for(lease.acquire(), 5)
+    bucket = await bus.js.key_value(bus.subjects.leases)
+    revision = (await bucket.get("coordinator")).revision
+    assert revision is not None
+    await bucket.update("coordinator", await holder(bus), last=revision)
+    async with asyncio.timeout(10):
+        while ((await bucket.get("coordinator")).revision or 0) <= revision + 1:
+            await asyncio.sleep(0.05)
+    held = not lease.lost.is_set()
+    await lease.release()
 
     assert held

@@ -1,7 +1,7 @@
 """Clusters of real processes for one test, and what their logs prove."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from ambient.audit import Report, audit
 from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, Supervisor
 from bus.connection import Bus
+from tests.system.proxy import Routes
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -36,8 +37,15 @@ async def read_logs(cluster: Supervisor) -> Logs:
 
 
 @asynccontextmanager
-async def running(data: Path, **options: object) -> AsyncIterator[tuple[Supervisor, Client]]:
-    """A cluster of its own for one test, and a client of it."""
+async def running(
+    data: Path, *, routes: Routes | None = None, **options: object
+) -> AsyncIterator[tuple[Supervisor, Client]]:
+    """A cluster of its own for one test, and a client of it; `routes` stand between its servers."""
     plan = ClusterPlan(data=data, cluster="sys", slots=1, **options)  # type: ignore[arg-type]
-    async with Supervisor(plan) as cluster, connect(cluster.nats, cluster="sys", client="tester") as client:
+    supervisor = Supervisor(plan, route=routes.between if routes is not None else None)
+    async with (
+        routes or nullcontext(),
+        supervisor as cluster,
+        connect(cluster.nats, cluster="sys", client="tester") as client,
+    ):
         yield cluster, client

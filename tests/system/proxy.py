@@ -1,6 +1,8 @@
-"""A network between a process and the NATS server that a test can cut, or hold up."""
+"""A network between a process and the NATS server, or between servers, that a test can cut, or hold up."""
 
 import asyncio
+import socket
+from contextlib import AsyncExitStack
 from typing import Self
 
 
@@ -10,6 +12,8 @@ class Proxy:
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("nats://").partition(":")
         self._target = (host, int(port))
+        # Bound at once, so that the address is known before anybody serves it.
+        self._socket = socket.create_server(("127.0.0.1", 0))
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = True
@@ -19,12 +23,11 @@ class Proxy:
     @property
     def url(self) -> str:
         """Where to connect instead."""
-        assert self._server is not None
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"nats://127.0.0.1:{self._socket.getsockname()[1]}"
 
     async def __aenter__(self) -> Self:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,7 +58,11 @@ class Proxy:
         if not self._passing:
             writer.transport.abort()
             return
-        onward, back = await asyncio.open_connection(*self._target)
+        try:
+            onward, back = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         both = {writer, back}
         self._writers |= both
         try:
@@ -75,3 +82,37 @@ class Proxy:
             pass
         finally:
             writer.transport.abort()
+
+
+class Routes:
+    """The network between the servers of a cluster: `between` is its `RouteUrl`. Use as an async context manager around the cluster."""
+
+    def __init__(self) -> None:
+        self._proxies: dict[tuple[str, str], Proxy] = {}
+        self._open = AsyncExitStack()
+
+    def between(self, source: str, target: str, url: str) -> str:
+        """The address of a proxy of its own for this pair of servers."""
+        proxy = self._proxies[source, target] = Proxy(url)
+        return proxy.url
+
+    async def __aenter__(self) -> Self:
+        """Pass everything on."""
+        for proxy in self._proxies.values():
+            await self._open.enter_async_context(proxy)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close everything."""
+        await self._open.aclose()
+
+    def cut_off(self, server: str) -> None:
+        """Part one server from all others."""
+        for pair, proxy in self._proxies.items():
+            if server in pair:
+                proxy.cut()
+
+    def mend(self) -> None:
+        """Pass everything on again."""
+        for proxy in self._proxies.values():
+            proxy.mend()
