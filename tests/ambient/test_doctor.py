@@ -1,6 +1,7 @@
 """What is said of a cluster whose services are away or hang."""
 
 import asyncio
+from pathlib import Path
 
 from nats.aio.msg import Msg
 
@@ -45,14 +46,14 @@ async def test_health_is_told_of_the_services_that_do_answer(bus: Bus) -> None:
     )
 
 
-async def test_who_leads_and_who_stands_by_is_told(bus: Bus) -> None:
+async def test_who_leads_and_who_stands_by_is_told(bus: Bus, tmp_path: Path) -> None:
     """The leader with its epoch, each standby with how far it is behind; without one that is said, and no illness."""
     where = ConnectionSettings(bus.url, bus.subjects.cluster, "me")
     stop = asyncio.Event()
     running = []
     found = []
     for name in ("c1", "c2"):
-        settings = Settings(url=bus.url, cluster=bus.subjects.cluster, name=name)
+        settings = Settings(data=tmp_path, url=bus.url, cluster=bus.subjects.cluster, name=name)
         running.append(asyncio.create_task(run(settings, stop=stop)))
         await _instances(bus, len(running))
         found.append({f.subject: f for f in await examine(where)})

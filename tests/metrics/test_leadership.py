@@ -46,13 +46,15 @@ def leads(found: Figures) -> bool:
     return found.get(("ambient_leading", "")) == 1
 
 
-async def test_a_change_of_leader_is_seen_in_the_metrics(bus: Bus) -> None:
+async def test_a_change_of_leader_is_seen_in_the_metrics(bus: Bus, tmp_path: Path) -> None:
     """One leads, the other stands by and is up to date; when the first stops, the other leads under the next epoch."""
     ports = [free_port(), free_port()]
     stops = [asyncio.Event(), asyncio.Event()]
     running = []
     for number, (port, stop) in enumerate(zip(ports, stops, strict=True)):
-        settings = Settings(url=bus.url, cluster=bus.subjects.cluster, name=f"c{number}", metrics_port=port)
+        settings = Settings(
+            data=tmp_path, url=bus.url, cluster=bus.subjects.cluster, name=f"c{number}", metrics_port=port
+        )
         running.append(asyncio.create_task(run_coordinator(settings, stop=stop)))
         before = await until(port, leads if number == 0 else lambda found: ("ambient_leading", "") in found)
     standby = await until(ports[1], lambda found: found["ambient_leadership_epoch", ""] == 1)
