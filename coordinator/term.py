@@ -140,6 +140,7 @@ class Term:
         begin = await self._keeper.begin(positions, self._restore)
         positions.update(begin.positions)
         self.core.ledger.read_to = positions["tasks"]
+        self.core.verdicts_from = begin.first["verdicts"]
         # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
         for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
             reader.position = positions[log]

@@ -42,6 +42,7 @@ class Trimmer:
             # VERDICTS last: until the others are cut, nothing that they say may be without its verdict.
             for log in sorted(found, key=lambda log: log == "verdicts"):
                 await self._bus.js.purge_stream(self._bus.subjects.stream(log), seq=found[log])
+            core.verdicts_from = max(core.verdicts_from, found.get("verdicts", 0))
         except (TimeoutError, nats.errors.Error, BusError) as error:
             _log.warning("the logs were not cut this time", reason=reason(error))
             return {}

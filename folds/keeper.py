@@ -30,9 +30,10 @@ _PAUSES = 100
 
 
 class Beginning(NamedTuple):
-    """How far each log is folded already, by sequence, and whether a checkpoint told so."""
+    """How far each log is folded already, by sequence, where each begins, and whether a checkpoint was restored."""
 
     positions: dict[str, int]
+    first: dict[str, int]
     restored: bool
 
 
@@ -71,6 +72,7 @@ class Keeper:
         `restore` raises `CheckpointUnusable` before it changes anything. Raises `BusUnavailable`.
         """
         extents = {log: await extent(self._bus, log) for log in logs}
+        first = {log: each.first for log, each in extents.items()}
         loaded = await self._store.load()
         if loaded is not None:
             try:
@@ -80,11 +82,11 @@ class Keeper:
                 _log.error("the checkpoint cannot be used: folding the logs", reason=str(error))
             else:
                 self.saved = loaded.manifest
-                return Beginning(dict(loaded.manifest.positions), restored=True)
-        cut = {log: each.first for log, each in extents.items() if each.first > 1}
+                return Beginning(dict(loaded.manifest.positions), first, restored=True)
+        cut = {log: each for log, each in first.items() if each > 1}
         if cut:
             _log.error("no checkpoint for logs that were cut: what was before is not known", begins=cut)
-        return Beginning({log: each.first - 1 for log, each in extents.items()}, restored=False)
+        return Beginning({log: each - 1 for log, each in first.items()}, first, restored=False)
 
     async def run(self) -> None:
         """Keep the fold small, and save it whenever that is due, for ever."""

@@ -6,6 +6,7 @@
 - `lease`: the lease (a mere hint) of `target` is given up behind its holder's back, so that two believe that they lead;
 - `restart`: the server is away for `ms` and forgets leases; logs and dedupe windows are on its disk;
 - `fill`: a log takes nothing for `ms`;
+- `damage`: the newest checkpoint of `target` is no good any more;
 - `leave`: a node drains, says goodbye and comes back after `ms`.
 """
 
@@ -42,6 +43,9 @@ def _begin(world: "World", fault: Fault) -> None:
             world.say("server", f"forgets the lease {fault.target}")
             world.met("a lease is given away")
             world.server.forget_lease(fault.target)
+        case "damage":
+            world.say("server", f"damages the newest checkpoint of the {fault.target}")
+            world.server.damage(fault.target)
         case "restart":
             world.say("server", "restarts")
             world.met("server restarts")

@@ -73,7 +73,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that a history depends on. `skews_ms` are what the coordinators' clocks are wrong by, in turn."""
+    """Everything that a history depends on.
+
+    `skews_ms` are what the coordinators' clocks are wrong by, in turn. A checkpoint is made every `checkpoint_ms` (0: never), and logs
+    are cut below what is older than `keep_ms`, or, where they are `crowded`, whatever its age.
+    """
 
     seed: int
     network: Network = Network()
@@ -85,6 +89,9 @@ class Scenario:
     calm_ms: float = 20_000
     strategy: str = "weighted"
     skews_ms: tuple[int, ...] = (0,)
+    checkpoint_ms: float = 0.0
+    keep_ms: float = 1e9
+    crowded: bool = False
 
     def can_end(self) -> bool:
         """Whether there is somebody for everything, so that only a bug keeps a task from its end."""
@@ -179,6 +186,9 @@ def draw(seed: int) -> Scenario:
         calm_ms=calm_ms,
         skews_ms=tuple(rng.choice([0, 0, 0, -20_000, 20_000]) for _ in coordinators),
         strategy=rng.choice(["weighted", "weighted", "round-robin", "least-loaded", "latency-aware"]),
+        checkpoint_ms=rng.choice([0.0, 150.0, 400.0, 1_500.0]),
+        keep_ms=rng.choice([0.0, 500.0, 3_000.0]),
+        crowded=rng.random() < 0.2,
     )
 
 
@@ -230,7 +240,10 @@ def _faults(
     rng: random.Random, everyone: list[str], submissions: tuple[Submission, ...], calm_ms: float
 ) -> tuple[Fault, ...]:
     kinds = (
-        ["crash"] * 5 + ["pause"] * 4 + ["cut", "hold"] * 2 + ["lease", "lease", "restart", "fill", "leave"]
+        ["crash"] * 5
+        + ["pause"] * 4
+        + ["cut", "hold"] * 2
+        + ["lease", "lease", "restart", "fill", "leave", "damage"]
     )
     leaders = [name for name in everyone if name[0] in "cv"]
     made = []
@@ -245,7 +258,7 @@ def _faults(
         )
         if kind == "fill":
             target = rng.choice(LOGS)
-        elif kind == "lease":
+        elif kind in ("lease", "damage"):
             target = rng.choice(["coordinator", "verifier"])
         elif kind == "restart":
             target = "server"
