@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus.lease import LEASE_TTL_S
 from tests.simulation import guest
 from tests.simulation.scenario import (
     COORDINATORS,
@@ -44,7 +45,7 @@ _SHORT = _Size(
     calm_ms=(1_500, 4_500),
     coordinators=(1, 2, 2),
     verifiers=(1, 2),
-    nodes=(2, 3, 3, 3, 4),
+    nodes=(2, 3, 3, 4, 4),
     submissions=(1, 3),
     lines=(1, 2, 2, 3),
     faults=(2, 3, 4, 5, 6),
@@ -150,7 +151,7 @@ def draw(seed: int) -> Scenario:
     submissions = _submissions(rng, size, _Draft(rng, len(nodes), calm_ms))
     clients = sorted({each.client for each in submissions})
     everyone = [
-        *coordinators, *coordinators, *verifiers, *verifiers, *(node.name for node in nodes), rng.choice(clients),
+        *coordinators, *verifiers, *(node.name for node in nodes), *clients,
     ]  # fmt: skip
     return Scenario(
         seed=seed,
@@ -170,8 +171,8 @@ def _network(rng: random.Random) -> Network:
     if rng.random() < 0.25:
         return Network(delay_ms=rng.choice([0.2, 1.0, 20.0]))
     return Network(
-        drop=rng.choice([0.0, 0.02, 0.1, 0.3]),
-        duplicate=rng.choice([0.0, 0.05, 0.2]),
+        drop=rng.choice([0.02, 0.1, 0.2, 0.4]),
+        duplicate=rng.choice([0.0, 0.1, 0.4]),
         lost_answers=rng.choice([0.0, 0.02, 0.1, 0.3]),
         delay_ms=rng.choice([0.2, 1.0, 5.0, 50.0]),
     )
@@ -220,7 +221,8 @@ def _faults(
         kind = rng.choice(_KINDS)
         ms = rng.choice(size.spans_ms)
         # Most of what can go wrong goes wrong where something is going on.
-        target = rng.choice(leaders if rng.random() < 0.5 or kind in _OF_SERVICES else everyone)
+        target = rng.choice(leaders if rng.random() < 0.4 or kind in _OF_SERVICES else everyone)
+        steps = rng.choice([0, 0, 1, 2] if target[0] in "kn" else [0, 0, 1, 2, 3, 5, 9])
         at_ms = (
             rng.choice(submissions).at_ms + rng.expovariate(1 / 150)
             if rng.random() < 0.6
@@ -237,5 +239,8 @@ def _faults(
         elif kind == "clock":
             target = rng.choice([everyone[0], rng.choice(nodes), "server"])
             ms = rng.choice(_JUMPS_MS)
-        made.append(Fault(min(at_ms, calm_ms), kind, target, ms, rng.choice([0, 0, 1, 2, 3, 5, 9])))
+        elif kind == "pause" and ms > LEASE_TTL_S * 1000:
+            # Early enough to be over before the calm, when somebody else may have the lease.
+            at_ms = min(at_ms, max(50, calm_ms - ms))
+        made.append(Fault(min(at_ms, calm_ms), kind, target, ms, steps))
     return tuple(sorted(made, key=lambda each: each.at_ms))
