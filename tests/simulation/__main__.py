@@ -13,8 +13,9 @@ import time
 
 from tests.simulation.campaign import Tally, be_quiet, campaign, parts_of
 from tests.simulation.coverage import table
+from tests.simulation.drawing import draw
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.scenario import Scenario, draw
+from tests.simulation.scenario import Scenario
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import History, Parts, play
 

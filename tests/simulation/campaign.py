@@ -12,8 +12,8 @@ from multiprocessing import get_context
 
 import structlog
 
+from tests.simulation.drawing import draw
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.scenario import draw
 from tests.simulation.world import Parts, play
 
 __all__ = ["Tally", "be_quiet", "campaign", "parts_of"]

@@ -4,6 +4,7 @@ What its user keeps over a crash is what was submitted; a client that starts aga
 """
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,39 +30,40 @@ _ASKED_TWICE = 2
 
 
 class Client(Process):
-    """The process, and itself the sink of all its entries."""
+    """The process, and itself the sink of all its entries. A name with a prime is a second process of the same client."""
 
     kind = "client"
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
+        self.client = name.rstrip("'")
         self.wanted: dict[tuple[str, bytes], None] = {}
 
     def boot(self) -> None:
         """Listen; submit again whatever has no outcome yet."""
         world = self.world
         subjects, server = world.subjects, world.server
-        world.watch.forget_entries(self.name)
-        self.outstanding = Outstanding(self.name)
+        world.watch.forget_entries(self)
+        self.outstanding = Outstanding(self.client)
         self._schedule = Schedule()
         self._asking = False
         self._alarm: Timer | None = None
         self.tasks = OpenFlight(
             self,
             server.logs["tasks"],
-            subjects.submit(self.name),
+            subjects.submit(self.client),
             on_durable=self._on_durable,
             on_refused=self._on_not_stored,
         )
         self.cancels = OpenFlight(
             self,
             server.logs["tasks"],
-            subjects.cancel(self.name),
+            subjects.cancel(self.client),
             on_durable=lambda *_: None,
             on_refused=lambda _: False,
         )
-        server.subscribe(f"done.{self.name}", self, self._on_done)
-        server.subscribe(f"rejected.{self.name}", self, self._on_rejected)
+        server.subscribe(f"done.{self.client}", self, self._on_done)
+        server.subscribe(f"rejected.{self.client}", self, self._on_rejected)
         for name, line in list(self.wanted):
             self._submit(name, line)
 
@@ -87,17 +89,26 @@ class Client(Process):
             else:
                 self.wanted[name, line] = None
                 self._submit(name, line)
+        if submission.again:
+            # A bare line that is sent twice is two tasks, and that is not asked for here.
+            named = tuple(line for line in submission.lines if b'"id"' in line)
+            again = replace(submission, again=submission.again - 1, lines=named)
+            self.after(submission.every_ms, self._submit_again, again)
+
+    def _submit_again(self, submission: Submission) -> None:
+        self.world.met("a client submits again, unasked")
+        self.submit(submission)
 
     def _submit(self, name: str, line: bytes) -> None:
-        entry = Entry(f"{self.name}.{name}", line, self, digest=sha256_hex(line))
+        entry = Entry(f"{self.client}.{name}", line, self, digest=sha256_hex(line))
         self.tasks.append(line, (entry, line))
         self.outstanding.add(entry)
-        self.world.watch.expected(entry)
+        self.world.watch.expected(entry, self.name)
 
     # What the log says
 
     def _on_durable(self, sequence: int, tokens: list[tuple[Entry, bytes] | None]) -> None:
-        self.world.watch.acknowledged(self.name, sequence)
+        self.world.watch.acknowledged(self.client, sequence)
         # A bare line takes its place among the entries, so that the others' places are right.
         entries = [token[0] if token is not None else Entry("", b"", self) for token in tokens]
         refusals = self.outstanding.stored(sequence, entries)
@@ -126,6 +137,7 @@ class Client(Process):
                 if other_body is None:
                     self.settled(entry, verdict, None)
                 else:
+                    self.world.met("another body had the id")
                     self._over(entry, "the id was used before")
 
     def _on_rejected(self, subject: str, body: bytes) -> None:

@@ -46,8 +46,6 @@ class CoordinatorTerm(TermShell):
         world = self.world
         logs = world.server.logs
         self.core = process.make_core()
-        skews_ms = world.scenario.skews_ms
-        self._skew_ms = skews_ms[int(process.name[1:]) % len(skews_ms)]
         self._gate = TelemetryGate(self.core.registry.key, check)
         self._tasks = Reader(process, logs["tasks"], self._on_tasks, self._on_cut)
         self._assignments = Reader(process, logs["assignments"], self._on_assignments, self._on_cut)
@@ -141,7 +139,7 @@ class CoordinatorTerm(TermShell):
             self._writer.doubt()
 
     def _now_ms(self) -> int:
-        return self.world.wall_ms() + self._skew_ms
+        return self.world.wall_ms() + self.process.skew_ms
 
     def explain(self, name: str) -> str:
         """The state that `why` would answer; empty where nobody would answer, or it has not read so far."""
@@ -272,7 +270,9 @@ class Coordinator(Leaders):
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
-        self.seed = world.scenario.seed % 1000 + int(name[1:])
+        number, skews_ms = int(name[1:]), world.scenario.skews_ms
+        self.seed = world.scenario.seed % 1000 + number
+        self.skew_ms = skews_ms[number % len(skews_ms)]
 
     def make_core(self) -> Core:
         """The core of a term."""

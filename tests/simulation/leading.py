@@ -234,6 +234,16 @@ class Leaders(Process):
         self.term = self.make_term()
         self.term.begin()
 
+    def stop(self, down_ms: float) -> None:
+        """Stop as SIGTERM asks for, and start again later."""
+        if self.alive:
+            self._take(self.life, self._stop, (down_ms,))
+
+    def _stop(self, down_ms: float) -> None:
+        self.world.met("a leader is stopped in order" if self.leads else "a standby is stopped in order")
+        self.term.end("it is told to stop")
+        self.kill(down_ms, "has stopped")
+
     def reconnected(self) -> None:
         """Tell the term."""
         if not self.term.over:

@@ -128,7 +128,7 @@ class LogWatch:
             same = body.digest == item.digest
             self._world.met(f"id used again, {'same' if same else 'other'} body")
             if self.task(item.name).verdict is not None:
-                self._world.met("submitted again after the verdict")
+                self._world.met(f"{'submitted again' if same else 'other body'} after the verdict")
 
     def _check_bare(self, item: Submission) -> None:
         """No two lines without id are alike in a scenario, so each is stored once, however often it was sent."""

@@ -44,6 +44,8 @@ class Node(Process):
         super().__init__(world, name)
         self.plan = plan
         self.node = plan.name
+        self.skew_ms = plan.skew_ms
+        self.away_ms = 0.0
         self.identity = CheapIdentity(plan.name)
         self.outbox: dict[int, bytes] = {}
         self._places = 0
@@ -116,15 +118,14 @@ class Node(Process):
             self._hello()
 
     def _beat(self) -> None:
-        # Whoever has nothing to tell beats half as often, which is often enough not to be taken for dead.
-        self.after(_BEAT_MS if self.core.held(1) else 2 * _BEAT_MS, self._beat)
+        self.after(_BEAT_MS, self._beat)
         self._telemetry()
 
     def _telemetry(self) -> None:
         self.core.breakers.measured(self.world.now / 1000, latency_ms=1.0)
         telemetry = Telemetry(
             node=self.node,
-            at_ms=self.world.wall_ms() + self.plan.skew_ms,
+            at_ms=self.world.wall_ms() + self.skew_ms,
             cpu_free=0.5,
             memory_free=0.5,
             latency_ms=1.0,
@@ -163,6 +164,9 @@ class Node(Process):
         if orders.enrol:
             self.world.met("asked to enrol again")
             self._hello()
+        if orders.drain and not self.core.draining:
+            self.world.met("a node is drained by its operator")
+            self._drain(self.away_ms)
 
     def _run(self) -> None:
         while self._queued and len(self._busy) < self.plan.slots:
@@ -231,12 +235,12 @@ class Node(Process):
 
     def leave(self, away_ms: float) -> None:
         """Drain, say goodbye when all is claimed, and come back later."""
-        if self.alive:
+        if self.alive and not self.core.draining:
+            self.world.met("a node leaves")
             self._take(self.life, self._drain, (away_ms,))
 
     def _drain(self, away_ms: float) -> None:
         self.world.say(self.name, "drains")
-        self.world.met("a node leaves")
         running = set(self._busy)
         self._follow(self.core.drain(lambda attempt: attempt.key in running))
         self._telemetry()

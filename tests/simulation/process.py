@@ -47,6 +47,8 @@ class Process:
         self.down_ms = 0.0
         self.readers: list[Reader] = []
         self._held: list[tuple[Callable[..., Any], tuple[Any, ...]]] | None = None
+        self.skew_ms = 0
+        self._connection = 0
         self._cut = ""
         self._unsent: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._last_sent = 0.0
@@ -82,12 +84,21 @@ class Process:
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""
         self.burn()
-        if self._cut:
+        if self._cut and self._cut != "deaf":
             if self._cut == "hold":
                 self._unsent.append((call, arguments))
             return
+        self._transmit(call, arguments)
+
+    def _transmit(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self._last_sent = max(self._last_sent, self.world.now + self.delay())
-        self.world.at(self._last_sent, call, arguments)
+        self.world.at(self._last_sent, self._carry, (self._connection, call, arguments))
+
+    def _carry(self, connection: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        if connection == self._connection:
+            call(*arguments)
+        else:
+            self.world.met("lost with the server")
 
     def reach(self, life: int, call: Callable[..., Any], *arguments: Any, delay: float | None = None) -> None:
         """Let this happen at the process, once it travelled there from the server."""
@@ -124,7 +135,7 @@ class Process:
             self.fuse -= 1
 
     def _arrive(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        if not self._cut:
+        if not self._cut or self._cut == "mute":
             self._take(life, call, arguments)
 
     def _take(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -156,11 +167,11 @@ class Process:
         except Killed:
             self.kill(self.down_ms)
 
-    def kill(self, down_ms: float) -> None:
+    def kill(self, down_ms: float, how: str = "is killed") -> None:
         """Lose everything but what is durable; start again after a while."""
         if not self.alive:
             return
-        self.world.say(self.name, "is killed")
+        self.world.say(self.name, how)
         self.alive = False
         self.life += 1
         self.fuse = None
@@ -189,11 +200,19 @@ class Process:
                 self.after(self.rng.random(), call, *arguments)
 
     def cut(self, kind: str) -> None:
-        """Cut off: what it sends is lost (`lose`) or kept until the connection is back (`hold`)."""
+        """Cut off: what it sends is lost (`lose`) or kept until the connection is back (`hold`); or one way: `deaf`, `mute`."""
         if not self._cut:
             self.world.say(self.name, f"is cut off ({kind})")
-            self.world.met(f"cut off, what it sends is {'kept' if kind == 'hold' else 'lost'}")
             self._cut = kind
+
+    def lose_connection(self) -> None:
+        """Cut off by a server that is gone, with everything that was under way to it."""
+        self._connection += 1
+        self.cut("lose")
+
+    def jump(self, ms: float) -> None:
+        """Its clock is set wrong, or right again."""
+        self.skew_ms += int(ms)
 
     def join(self) -> None:
         """The connection is back."""
@@ -203,8 +222,7 @@ class Process:
         unsent, self._unsent = self._unsent, []
         self.world.say(self.name, f"is connected again, {len(unsent)} messages late")
         for call, arguments in unsent:
-            self._last_sent = max(self._last_sent, self.world.now + self.delay())
-            self.world.at(self._last_sent, call, arguments)
+            self._transmit(call, arguments)
         if self.alive:
             for reader in self.readers:
                 reader.attach()

@@ -91,6 +91,7 @@ class Server:
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
         self._leases: dict[str, tuple[Asker, int, float]] = {}
         self._revision = 0
+        self.skew_ms = 0
         self._ends: dict[str, Timer] = {}
         self._waiting: dict[str, list[Asker]] = {}
         self.checkpoints: dict[str, list[Kept]] = {"coordinator": [], "verifier": []}
@@ -117,7 +118,7 @@ class Server:
         if behind is not None and behind != log.last_id:
             self._world.met("refused by message id")
             return WRONG_ID
-        entry = Entry(log.last + 1, self._world.wall_ms(), subject, body)
+        entry = Entry(log.last + 1, self._world.wall_ms() + self.skew_ms, subject, body)
         log.append(entry, headers)
         log.last_id = headers["Nats-Msg-Id"]
         log.ids[log.last_id] = (entry.sequence, now)

@@ -48,6 +48,7 @@ class _Shrinker:
         self._try(self._with(skews_ms=(0,)))
         for at in range(len(self.scenario.submissions)):
             self._fewer(self.scenario.submissions[at].lines, partial(self._asking, at))
+            self._try(self._changed("submissions", at, again=0))
         for at in range(len(self.scenario.nodes)):
             for name in ("lies", "faults", "forges", "garbles", "skew_ms", "twin"):
                 self._try(self._changed("nodes", at, **{name: 0}))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.simulation.campaign import Tally, be_quiet, campaign
-from tests.simulation.scenario import draw
+from tests.simulation.drawing import draw
 from tests.simulation.world import play
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))

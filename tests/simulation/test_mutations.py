@@ -3,8 +3,8 @@
 import pytest
 
 from tests.simulation.campaign import be_quiet
+from tests.simulation.drawing import draw
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.scenario import draw
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
 

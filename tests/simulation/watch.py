@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ambient.outstanding import Entry as Expected
+from ambient.outstanding import Sink
 from bus.messages import Assign, CancelAttempt, Refused, Verdict, VerdictLine
 from bus.wire import decode, decoder
 from coordinator.tasks import Submission
@@ -27,6 +28,7 @@ class Watch(LogWatch):
         super().__init__(world)
         self.open_entries: dict[Expected, None] = {}
         self._handed_out: set[Expected] = set()
+        self._asked_by: dict[str, str] = {}
         self._given: set[tuple[str, int, str]] = set()
 
     # Messages
@@ -76,9 +78,11 @@ class Watch(LogWatch):
         )
         hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
 
-    def expected(self, entry: Expected) -> None:
+    def expected(self, entry: Expected, process: str) -> None:
         """A client waits for this entry."""
         self.open_entries[entry] = None
+        if self._asked_by.setdefault(entry.name, process) != process:
+            self._world.met("two clients use one id")
 
     def handed_out(self, entry: Expected, verdict: Verdict) -> None:
         """A client hands a verdict to its user."""
@@ -92,10 +96,10 @@ class Watch(LogWatch):
         hold(entry in self.open_entries, "an entry ends once", entry.name)
         del self.open_entries[entry]
 
-    def forget_entries(self, client: str) -> None:
+    def forget_entries(self, client: Sink) -> None:
         """A client died: nobody waits for its entries."""
         for entry in list(self.open_entries):
-            if entry.name.startswith(f"{client}."):
+            if entry.sink is client:
                 del self.open_entries[entry]
 
     @property

@@ -43,13 +43,13 @@ _WHY_EVERY_MS = 3_000
 
 TIMING = Timing(
     tick_ms=1_000,
-    queue_allowance_ms=4_000,
+    queue_allowance_ms=3_000,
     renewals=4,
-    redeliver_ms=3_000,
-    backoff_limit_ms=2_000,
-    settle_ms=2_000,
-    stranded_ms=5_000,
-    unjudged_ms=8_000,
+    redeliver_ms=1_000,
+    backoff_limit_ms=1_000,
+    settle_ms=1_000,
+    stranded_ms=2_500,
+    unjudged_ms=4_000,
 )
 """The rules are the real ones, the spans shorter: less happens between two ends of a long wait."""
 
