@@ -14,9 +14,9 @@ from bus.subjects import LOGS
 from bus.wire import encode
 from tests.audit.book import HOUR_MS, NODES, Book
 from tests.simulation.campaign import be_quiet
+from tests.simulation.drawing import draw
 from tests.simulation.identity import cheap_signatures
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.scenario import draw
 from tests.simulation.watch import Violation
 from tests.simulation.world import Parts, World
 
