@@ -174,6 +174,7 @@ CHANNELS = (
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
     _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("coordinator", "room", "Are new tasks taken, and if not, when again? The question is `{}`.", "Nothing", ("RoomReply",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
     _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),

@@ -46,8 +46,9 @@ class Timing:
 class Settings:
     """How one coordinator process is set up.
 
-    `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
-    log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
+    Beyond `full_tasks` tasks without a verdict, `full_bytes` of them, or `full_wait_s` seconds of work (which are counted
+    from a thousand tasks on), new ones are refused before they are stored; see docs/backpressure.md.
+    `open_tasks` and `open_bytes` bound what is held in memory, whatever is in the log: beyond, TASKS is read no further. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
     epoch; nothing else in this package asks for the time.
     """
 
@@ -57,6 +58,10 @@ class Settings:
     strategy: str = "weighted"
     open_tasks: int = 200_000
     open_bytes: int = _GIB
+    full_tasks: int = 150_000
+    full_bytes: int = _GIB // 2
+    full_wait_s: float = 3600.0
+    gate_every_s: float = 0.5
     seed: int = 0
     timing: Timing = Timing()
     clock: Callable[[], float] = time.time

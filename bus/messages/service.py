@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "ReputationEntry",
     "ReputationReply",
+    "RoomReply",
     "ServiceHealth",
     "TaskState",
     "TaskView",
@@ -144,7 +145,10 @@ class ReputationReply(Struct, frozen=True):
 
 
 class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who answers, whether it leads, and how far it has folded each log (sequence by log name)."""
+    """Who answers, whether it leads, and how far it has folded each log (sequence by log name).
+
+    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`.
+    """
 
     service: str
     name: str
@@ -155,6 +159,22 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     open: int = 0
     waiting: int = 0
     strategy: str = ""
+    backlog: int = 0
+    wait_ms: int | None = None
+    full: str = ""
+    retry_after_ms: int = 0
+
+
+class RoomReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether new tasks are taken: where `full` says why not, they are refused before they are stored, and `retry_after_ms` says when to submit again.
+
+    `backlog` is how many tasks have no verdict, `wait_ms` how long they are expected to take (None: unknown).
+    """
+
+    backlog: int = 0
+    wait_ms: int | None = None
+    full: str = ""
+    retry_after_ms: int = 0
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
