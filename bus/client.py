@@ -4,6 +4,9 @@ The server carries subjects, replies and headers that are no UTF-8, hold control
 2.16 raises over them where it reads from the socket and then reads no more: one such message deafens a connection, and one
 that is stored in a log deafens every reader of that log for ever. Guarantees that such a message arrives like any other: undecodable
 bytes of its subject are U+FFFD (no token has them, so it is refused where names are checked), unreadable headers are none.
+
+And what is received and not yet handled is bounded: nats-py would hold 512k messages or 128 MiB for each subscription. What is over is dropped and
+counted, the newest first; nothing that must not be lost comes by a bare subscription (`bus.reader` finds gaps).
 """
 
 import re
@@ -11,9 +14,14 @@ from typing import Any
 
 import nats.aio.client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.protocol import parser
 
-__all__ = ["Client"]
+__all__ = ["PENDING_BYTES", "PENDING_MESSAGES", "Client"]
+
+PENDING_MESSAGES = 16_384
+PENDING_BYTES = 32 * 1024 * 1024
+"""What one subscription may hold that its handler has not taken: more than a burst of 10,000 heartbeats, and little memory."""
 
 # Only a space separates the server's words; nats-py takes \v and \f for separators, too, and reads a subject that has them as two.
 _WORDS = rb"\A%s[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?%s(\d+)\r\n"
@@ -22,7 +30,28 @@ parser.HMSG_RE = re.compile(_WORDS % (b"HMSG", rb"(\d+)[ \t]+"))
 
 
 class Client(nats.aio.client.Client):
-    """A connection whose reading no message can end."""
+    """A connection whose reading no message can end, and whose memory no flood can fill."""
+
+    async def subscribe(  # noqa: PLR0917 -- nats-py's own signature
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Any = None,
+        future: Any = None,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = PENDING_MESSAGES,
+        pending_bytes_limit: int = PENDING_BYTES,
+    ) -> Subscription:
+        """As nats-py's, with lower limits, also for the subscriptions that it makes by itself (answers, services)."""
+        return await super().subscribe(
+            subject,
+            queue,
+            cb,
+            future,
+            max_msgs,
+            min(pending_msgs_limit, PENDING_MESSAGES),
+            min(pending_bytes_limit, PENDING_BYTES),
+        )
 
     async def _process_headers(self, headers: Any) -> dict[str, str] | None:
         try:

@@ -17,8 +17,9 @@ from typing import Self
 
 from bus.errors import ServerFailed
 
-__all__ = ["NatsServer", "free_port", "server_binary"]
+__all__ = ["MAX_PENDING_BYTES", "NatsServer", "free_port", "server_binary"]
 
+MAX_PENDING_BYTES = 64 * 1024 * 1024
 _READY_S = 20.0
 _STOP_S = 10.0
 
@@ -80,7 +81,8 @@ class NatsServer:
                 "sync_interval": "always" if self._fsync else "2m",
             },
             "max_payload": 1024 * 1024,
-            "max_pending": 256 * 1024 * 1024,
+            # A client that does not read what is sent to it may cost so much memory; then it is cut off, comes back and asks.
+            "max_pending": MAX_PENDING_BYTES,
             "write_deadline": "10s",
         }
 

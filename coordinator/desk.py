@@ -47,7 +47,9 @@ class _NodesRequest(msgspec.Struct, frozen=True):
 class Desk:
     """Listens for the nodes from the start; answers questions once it is opened."""
 
-    def __init__(self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load) -> None:
+    def __init__(
+        self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load
+    ) -> None:
         self._bus = bus
         self._core = core
         self._settings = settings
@@ -162,7 +164,9 @@ class Desk:
         reply = explain.why(self._core, asked.task, self._now_ms())
         if reply.state not in ("waiting", "unknown") or not self._load.full:
             return reply
-        return msgspec.structs.replace(reply, detail=f"{reply.detail}; the cluster is full: {self._load.full}")
+        return msgspec.structs.replace(
+            reply, detail=f"{reply.detail}; the cluster is full: {self._load.full}"
+        )
 
     def _tasks(self, asked: TasksRequest) -> TasksReply:
         return explain.tasks(self._core, asked)

@@ -96,14 +96,19 @@ class Load:
     def _judge(self, size: float, moving: int, log: LogState) -> None:
         most = self._settings
         bounds = [
-            (self.backlog / most.full_tasks, f"{self.backlog:,} tasks wait, {most.full_tasks:,} are the most"),
+            (
+                self.backlog / most.full_tasks,
+                f"{self.backlog:,} tasks wait, {most.full_tasks:,} are the most",
+            ),
             (
                 size / most.full_bytes,
                 f"{size / 1e6:,.0f} MB of tasks wait, {most.full_bytes / 1e6:,.0f} MB are the most",
             ),
         ]
         if self.wait_s is not None and moving > _FEW:
-            told = f"{moving:,} tasks wait, {self.wait_s:,.0f} s of work; {most.full_wait_s:,.0f} s are the most"
+            told = (
+                f"{moving:,} tasks wait, {self.wait_s:,.0f} s of work; {most.full_wait_s:,.0f} s are the most"
+            )
             bounds.append((self.wait_s / most.full_wait_s, told))
         load, told = max(bounds)
         self._load = load
@@ -111,7 +116,9 @@ class Load:
         if self.is_over:
             self.full = told
         elif log.max_bytes and log.bytes > _NEARLY * log.max_bytes:
-            self.full = f"log tasks holds {log.bytes:,} of {log.max_bytes:,} bytes: raise its max_bytes, or trim it"
+            self.full = (
+                f"log tasks holds {log.bytes:,} of {log.max_bytes:,} bytes: raise its max_bytes, or trim it"
+            )
         else:
             self.full = ""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import structlog
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
@@ -87,6 +87,16 @@ async def coordinator(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     strategy: Annotated[Strategy, Parameter(help="How nodes are chosen.")] = "weighted",
+    full_tasks: Annotated[
+        int,
+        Parameter(validator=AT_LEAST_ONE, help="Tasks without a verdict beyond which no new ones are taken."),
+    ] = 150_000,
+    full_wait_s: Annotated[
+        float,
+        Parameter(
+            validator=validators.Number(gt=0), help="Seconds of work beyond which no new tasks are taken."
+        ),
+    ] = 3600.0,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -97,7 +107,14 @@ async def coordinator(
         from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
-    settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
+    settings = Settings(
+        url=where.nats,
+        cluster=where.cluster,
+        strategy=strategy,
+        name=instance,
+        full_tasks=full_tasks,
+        full_wait_s=full_wait_s,
+    )
     await run(settings)
     return Exit.OK
 
