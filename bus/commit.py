@@ -118,6 +118,11 @@ class Writer[T](ABC):
             self._wake.set()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether everything appended so far is durable, or was given up."""
+        return not self._waiting and not self._in_flight
+
+    @property
     def _is_laden(self) -> bool:
         return len(self._waiting) >= HELD_LINES or self._waiting_bytes >= HELD_BYTES
 

@@ -74,7 +74,7 @@ async def test_large_messages_are_bounded_by_their_bytes(server: NatsServer, clu
     assert bus.dropped["flood.large"] > 1000
 
 
-async def test_questions_are_bounded_too(server: NatsServer, cluster: str, bus: Bus) -> None:
+async def test_questions_are_bounded_too(bus: Bus) -> None:
     """Also the subscriptions that the library makes for itself, for answers and services, have these bounds."""
     await bus.client.subscribe("made.by.the.library", pending_msgs_limit=10**9, pending_bytes_limit=10**12)
     limits = {(each._pending_msgs_limit, each._pending_bytes_limit) for each in bus.client._subs.values()}
