@@ -129,10 +129,20 @@ class OpenWriter[T](Writer[T]):
                 self._in_flight.popleft()
                 return
             self._complain(refusal)
-        if not isinstance(error, StreamRefusal):
-            for sent in self._in_flight:
-                sent.doubtful = True
         await self._resend()
+
+    async def _resend(self) -> None:
+        """Send again what was refused or has no answer, after a pause in which answers may still come; what is stored is not asked for twice."""
+        await asyncio.sleep(RETRY_S)
+        for batch in self._in_flight:
+            answer = batch.answer
+            if answer is not None and answer.done() and not answer.cancelled():
+                if answer.exception() is None:
+                    continue
+            elif answer is not None:
+                batch.doubtful = True
+                answer.cancel()
+            await self._send(batch)
 
     def _is_gate(self, error: BaseException) -> bool:
         return isinstance(error, StreamRefusal) and error.stream == self._bus.subjects.stream(FULL_LOG)

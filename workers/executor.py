@@ -290,7 +290,9 @@ class Executor:
         self._tell_trouble()
 
     def _tell_trouble(self) -> None:
-        self._core.breakers.trouble(self._outbox.trouble or self._refusal or next(iter(self._no_room.values()), ""))
+        self._core.breakers.trouble(
+            self._outbox.trouble or self._refusal or next(iter(self._no_room.values()), "")
+        )
 
 
 def _read(body: bytes) -> list[Instruction]:

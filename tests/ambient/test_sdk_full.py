@@ -94,7 +94,7 @@ async def test_run_waits_no_longer_than_its_time_out(vcp: ambient.Client, full: 
         await vcp.run(WASM, input=b"x", timeout_s=1.0)
 
     assert time.monotonic() - begun < 5
-    assert full.asked >= 2
+    assert full.asked >= 1
     assert len(vcp._courier.outstanding) == 0  # type: ignore[union-attr]
 
 

@@ -1,18 +1,28 @@
 """A full cluster on a real server: refused before it is stored, told when to return, and nothing accepted is lost."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import nats.js.errors
 import pytest
 
+from bus.client import PENDING_BYTES
+from bus.connection import Bus
+from bus.errors import StreamMissing
 from bus.gate import FULL_LOG, survey
-from bus.messages import RoomReply
+from bus.messages import RoomReply, Telemetry
+from bus.signing import TELEMETRY, Identity
 from bus.streams import last_sequence
+from bus.wire import encode
 from tests.coordinator.cell import Cell
 from tests.coordinator.scripted import ADD, Client, eventually, task, until
 
 _QUICK: dict[str, Any] = {"full_tasks": 20, "gate_every_s": 0.05}
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 async def room(cell: Cell) -> RoomReply:
@@ -20,7 +30,16 @@ async def room(cell: Cell) -> RoomReply:
 
 
 async def is_full(cell: Cell) -> bool:
-    return bool((await room(cell)).full) and not (await survey(cell.bus)).is_open
+    """Whether the gate is shut, both steps of it."""
+    try:
+        await last_sequence(cell.bus, FULL_LOG)
+    except StreamMissing:
+        return False
+    return bool((await room(cell)).full)
+
+
+async def is_open(cell: Cell) -> bool:
+    return (await survey(cell.bus)).is_open
 
 
 async def filled(cell: Cell, **more: Any) -> Client:
@@ -53,7 +72,7 @@ async def test_once_there_is_room_tasks_are_taken_and_all_that_were_accepted_are
     client = await filled(cell)
     await cell.node("n1")
     await eventually(lambda: len(set(cell.verifier.judged)) == 25)
-    await until(lambda: is_full(cell), wanted=False)
+    await until(lambda: is_open(cell), wanted=True)
     await eventually_submitted(client, task("after"))
     await eventually(lambda: "me.after" in cell.verifier.judged)
 
@@ -81,7 +100,7 @@ async def test_a_full_cluster_still_takes_withdrawals_and_opens_by_them(cell: Ce
     for name in [f"me.t{n}" for n in range(25)]:
         await until(lambda name=name: cell.state(name), "waiting")
         cell.verifier.verdict(name, "cancelled")
-    await until(lambda: is_full(cell), wanted=False)
+    await until(lambda: is_open(cell), wanted=True)
     await eventually_submitted(client, task("after"))
 
     assert (await survey(cell.bus)).is_open
@@ -96,7 +115,7 @@ async def test_a_dead_coordinator_leaves_a_full_cluster_full_and_the_next_one_op
         await client.submit(task("meanwhile"))
     meanwhile = await last_sequence(cell.bus, "tasks")
     cell.coordinator(full_tasks=1000, gate_every_s=0.05)
-    await until(lambda: is_full(cell), wanted=False)
+    await until(lambda: is_open(cell), wanted=True)
     await eventually_submitted(client, task("after"))
 
     assert meanwhile == stored
@@ -129,7 +148,7 @@ async def test_what_an_operator_set_for_the_log_stays(cell: Cell) -> None:
     await filled(cell)
     shut = (await cell.bus.js.stream_info(name)).config
     await cell.node("n1")
-    await until(lambda: is_full(cell), wanted=False)
+    await until(lambda: is_open(cell), wanted=True)
     await eventually(lambda: len(set(cell.verifier.judged)) == 25)
     after = (await cell.bus.js.stream_info(name)).config
 
@@ -159,3 +178,32 @@ async def test_a_node_is_never_given_more_than_it_has_room_for(cell: Cell) -> No
                 await node.answer(next(iter(node.open.values())), status="fault")
 
     assert 1 <= most <= 3
+
+
+async def test_a_flood_of_heartbeats_takes_bounded_memory_and_stops_no_work(cell: Cell) -> None:
+    """Two heartbeats each of ten thousand nodes at once, none of them enrolled: afterwards a task is done as before."""
+    cell.coordinator()
+    await cell.node("n1")
+    client = await Client(cell.bus).start(ADD)
+    stranger = Identity.generate()
+    telemetry = Telemetry(
+        node="x",
+        at_ms=0,
+        cpu_free=0.5,
+        memory_free=0.5,
+        latency_ms=1.0,
+        bandwidth_mbps=1.0,
+        open=("me.t#1",) * 20,
+    )
+    body = stranger.seal(TELEMETRY, [encode(telemetry)])
+    async with await Bus.connect(cell.bus.url, cluster=cell.bus.subjects.cluster) as crowd:
+        before = resident_bytes()
+        for beat in range(20_000):
+            await crowd.publish(crowd.subjects.telemetry(f"crowd-{beat % 10_000}"), body)
+            if beat % 1000 == 0:
+                await crowd.round_trip_ms()
+        await crowd.round_trip_ms()
+    await client.submit(task("after"))
+    await eventually(lambda: "me.after" in cell.verifier.judged, 30)
+
+    assert resident_bytes() - before < 2 * PENDING_BYTES
