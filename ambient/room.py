@@ -22,8 +22,9 @@ _log = structlog.get_logger("ambient")
 _QUESTION_S = 2.0
 _FRESH_S = 0.5
 """How long an answer holds for others that are refused."""
-_MOST_S = 60.0
 _GROWTH = 1.5
+_MOST_TIMES = 5.0
+"""Of what was told: beyond, a cluster that has room again would stand idle while its clients sleep."""
 
 
 class Room:
@@ -76,7 +77,7 @@ class Patience:
         """Wait as long as the refusal says, or longer; raises it where that is beyond the deadline."""
         if self._refusals == 0:
             _log.warning("waiting for room", advice=str(error))
-        pause_s = min(error.retry_after_s * _GROWTH**self._refusals, max(_MOST_S, error.retry_after_s))
+        pause_s = error.retry_after_s * min(_GROWTH**self._refusals, _MOST_TIMES)
         pause_s *= random.uniform(0.75, 1.25)  # noqa: S311 -- jitter
         self._refusals = min(self._refusals + 1, 20)
         if self._deadline_s is not None and time.monotonic() + pause_s > self._deadline_s:
