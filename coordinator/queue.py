@@ -81,6 +81,11 @@ class ReadyQueue:
         """Whether some group may have room."""
         return bool(self._heads)
 
+    @property
+    def hopeless(self) -> int:
+        """Tasks that no node fits, whatever its room; some may have been dropped meanwhile."""
+        return sum(len(group.entries) for group in self._hopeless)
+
     def push(self, task: Task, shape: Shape, replicas: int, excluded: frozenset[str]) -> None:
         """Let a task wait for `replicas` nodes that are not in `excluded`."""
         self.drop(task)

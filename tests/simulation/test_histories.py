@@ -40,7 +40,7 @@ def test_a_history_does_not_hang_on_the_process_that_plays_it(hash_seed: str) ->
     be_quiet()
     code = (
         "from tests.simulation.campaign import be_quiet\n"
-        "from tests.simulation.scenario import draw\n"
+        "from tests.simulation.drawing import draw\n"
         "from tests.simulation.world import play\n"
         "be_quiet()\n"
         "print(*(play(draw(seed)).print for seed in range(8)))"
