@@ -262,7 +262,11 @@ class Bus:
         pong = asyncio.create_task(self.client.flush(timeout=_NEVER_S), name="pong")
         self._pings.add(pong)
         pong.add_done_callback(self._pings.discard)
-        await asyncio.wait_for(asyncio.shield(pong), timeout_s)
+        # Not its cancellation, should the connection be lost meanwhile: whoever waits here was not told to end.
+        await asyncio.wait([pong], timeout=timeout_s)
+        if not pong.done() or pong.cancelled():
+            raise TimeoutError("the connection was lost" if pong.done() else "")
+        pong.result()
 
     def _forget_pings(self) -> None:
         """The connection that these were sent on is gone, and so are their answers."""
