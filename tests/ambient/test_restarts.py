@@ -43,5 +43,5 @@ def test_a_plan_gives_every_process_its_own_name_and_folder(tmp_path: Path) -> N
     folders = [p.command[p.command.index("--data") + 1] for p in services if "--data" in p.command]
 
     assert len({p.name for p in services}) == len(services) == 7
-    assert len(set(folders)) == len(folders) == 5
+    assert len(set(folders)) == len(folders) == 7
     assert next(p for p in services if p.name == "liar").command[-2:] == ("--fault", "lie")

@@ -100,12 +100,13 @@ async def test_a_ping_whose_connection_is_lost_ends_in_our_error(server: NatsSer
     async with Proxy(server.url) as proxy, await Bus.connect(proxy.url) as bus:
         back = asyncio.Event()
         bus.on_reconnect(back.set)
-        proxy.swallow("down")
+        proxy.hold()
         waiting = asyncio.create_task(bus.round_trip_ms())
         while not bus._pings:
             await asyncio.sleep(0.01)
+        proxy.cut()
+        proxy.let_go()
         proxy.mend()
-        proxy.reset()
         await asyncio.wait_for(back.wait(), 10)
         with pytest.raises(BusUnavailable, match="ping"):
             await asyncio.wait_for(waiting, 10)

@@ -55,20 +55,20 @@ class Keeper:
         """The newest checkpoint that is fit for use, or None."""
         return lambda then: self._ask_newest(lambda found: self._begun(found, then))
 
-    def _begun(self, found: tuple[int, Kept | None], then: Callable[..., None]) -> None:
-        self._behind = found[0]
-        if found[1] is not None:
+    def _begun(self, kept: Kept | None, then: Callable[..., None]) -> None:
+        if kept is not None:
             self._term.world.met(f"a {self._term.role} begins from a checkpoint")
-        then(found[1])
+        then(kept)
 
-    def _ask_newest(self, then: Callable[[tuple[int, Kept | None]], None]) -> None:
+    def _ask_newest(self, then: Callable[[Kept | None], None]) -> None:
         term, answered = self._term, False
 
-        def told(found: tuple[int, Kept | None]) -> None:
+        def told(found: tuple[int, dict[str, int], Kept | None]) -> None:
             nonlocal answered
             if not answered and not term.over:
                 answered = True
-                then(found)
+                self._behind, self._kept, kept = found
+                then(kept)
 
         def silent() -> None:
             if not answered:
@@ -101,7 +101,8 @@ class Keeper:
         self.run()
         self._seal()
         positions, packed = self._state()
-        if positions == self._kept:
+        # Never less far in any log than the newest: logs may have been cut up to that.
+        if positions == self._kept or any(positions[log] < at for log, at in self._kept.items()):
             self._hold(held=False)
             return
         kept = Kept(0, positions, packed, tuple(self._remembered.runs))
@@ -120,7 +121,7 @@ class Keeper:
             self._behind, self._kept = number, positions
             self._on_saved()
         else:  # somebody else's is newer, or the answer to an earlier one was lost
-            self._ask_newest(lambda found: setattr(self, "_behind", found[0]))
+            self._ask_newest(lambda _: None)
 
     def _seal(self) -> None:
         given = self._remembered.to_seal(_SEAL_AT)

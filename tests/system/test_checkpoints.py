@@ -40,6 +40,13 @@ async def _kept(client: Client, services: tuple[str, ...] = ("coordinator", "ver
             await asyncio.sleep(0.2)
 
 
+async def _cut(client: Client) -> None:
+    """Until every log has been cut."""
+    while min([(await extent(client.bus, log)).first for log in _LOGS]) <= 1:
+        await _sums(client, 50)
+        await asyncio.sleep(0.3)
+
+
 async def _restart(cluster: Supervisor, *names: str) -> None:
     """Kill -9, and wait until each runs again."""
     before = {name: cluster.running[name].policy.count for name in names}
@@ -83,9 +90,7 @@ async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path
         kept_open = (await extent(client.bus, "tasks")).first
         await waiting.cancel()
         await waiting.result(check=False)
-        while (await extent(client.bus, "verdicts")).first <= 1:
-            await _sums(client, 50)
-            await asyncio.sleep(0.3)
+        await _cut(client)
         begins = {log: (await extent(client.bus, log)).first for log in _LOGS}
         names = ("coordinator-1", "coordinator-2", "verifier-1", "verifier-2")
         for name in names:
@@ -104,9 +109,7 @@ async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path
 async def test_without_any_checkpoint_the_logs_that_are_left_will_do(tmp_path: Path) -> None:
     """All checkpoints are lost after the logs were cut: nodes keep their keys, what is open ends, and no verdict comes twice."""
     async with running(tmp_path, service_options=_FORGETFUL) as (cluster, client), asyncio.timeout(120):
-        while (await extent(client.bus, "verdicts")).first <= 1:
-            await _sums(client, 50)
-            await asyncio.sleep(0.3)
+        await _cut(client)
         waiting = await client.submit(_ADD, 1, 2, entry="add", place={"node": "late"})
         keys = {node.node: node.key for node in await client.nodes()}
         await client.bus.js.purge_stream(client.bus.subjects.stream("checkpoints"))

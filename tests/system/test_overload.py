@@ -24,7 +24,9 @@ async def test_clients_that_outrun_a_cluster_are_slowed_and_lose_nothing(tmp_pat
     async with contextlib.AsyncExitStack() as stack:
         cluster, client = await stack.enter_async_context(running(tmp_path, nodes=2, coordinators=1))
         stop = asyncio.Event()
-        settings = Settings(url=cluster.nats, cluster="sys", full_tasks=_MOST, gate_every_s=0.02)
+        settings = Settings(
+            data=tmp_path / "own", url=cluster.nats, cluster="sys", full_tasks=_MOST, gate_every_s=0.02
+        )
         leading = asyncio.create_task(run(settings, stop=stop))
         # The cluster's own coordinator has the usual bounds; it ends until this one has taken over.
         await asyncio.wait_for(_led_by(client, cluster, settings.name), 60)

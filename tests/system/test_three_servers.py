@@ -19,10 +19,11 @@ _THREE: dict[str, Any] = {"servers": 3, "coordinators": 2, "verifiers": 2, "node
 
 
 async def _leader(client: Client, log: str) -> str:
-    """The server that leads a log."""
+    """The server that leads a log, once one does."""
     info = await client.bus.js.stream_info(client.bus.subjects.stream(log))
-    assert info.cluster is not None
-    assert info.cluster.leader is not None
+    while info.cluster is None or info.cluster.leader is None:
+        await asyncio.sleep(0.1)
+        info = await client.bus.js.stream_info(client.bus.subjects.stream(log))
     return info.cluster.leader
 
 
