@@ -48,7 +48,7 @@ _SHORT = _Size(
     nodes=(2, 3, 3, 4, 4),
     submissions=(1, 3),
     lines=(1, 2, 2, 3),
-    faults=(2, 3, 4, 5, 6),
+    faults=(3, 4, 5, 6, 7),
     spans_ms=(50, 300, 1_000, 2_300, 4_000),
 )
 _WHOLE = _Size(
@@ -63,7 +63,7 @@ _WHOLE = _Size(
 )
 
 _KINDS = (
-    *["crash"] * 9,
+    *["crash"] * 10,
     *["pause"] * 5,
     *["fill"] * 3,
     *["cut", "hold", "lease", "leave"] * 2,
@@ -151,7 +151,7 @@ def draw(seed: int) -> Scenario:
     submissions = _submissions(rng, size, _Draft(rng, len(nodes), calm_ms))
     clients = sorted({each.client for each in submissions})
     everyone = [
-        *coordinators, *verifiers, *(node.name for node in nodes), *clients,
+        *coordinators, *verifiers, *verifiers, *(node.name for node in nodes), *clients,
     ]  # fmt: skip
     return Scenario(
         seed=seed,
@@ -221,7 +221,7 @@ def _faults(
         kind = rng.choice(_KINDS)
         ms = rng.choice(size.spans_ms)
         # Most of what can go wrong goes wrong where something is going on.
-        target = rng.choice(leaders if rng.random() < 0.4 or kind in _OF_SERVICES else everyone)
+        target = rng.choice(leaders if rng.random() < 0.5 or kind in _OF_SERVICES else everyone)
         steps = rng.choice([0, 0, 1, 2] if target[0] in "kn" else [0, 0, 1, 2, 3, 5, 9])
         at_ms = (
             rng.choice(submissions).at_ms + rng.expovariate(1 / 150)
@@ -229,7 +229,8 @@ def _faults(
             else rng.uniform(50, calm_ms)
         )
         if kind == "fill":
-            target = rng.choice(LOGS)
+            target = rng.choice((*LOGS, "verdicts"))
+            ms = rng.choice((1_000, 2_500))
         elif kind == "lease":
             target = rng.choice(["coordinator", "verifier"])
         elif kind in ("restart", "power"):

@@ -39,6 +39,7 @@ class Process:
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
+        self._at = world.at
         self.name = name
         self.rng = random.Random(f"{world.scenario.seed}/{name}")  # noqa: S311 -- a simulation
         self.alive = False
@@ -79,7 +80,7 @@ class Process:
 
     def after(self, ms: float, call: Callable[..., Any], *arguments: Any) -> "Timer":
         """Do this later, in this life; what is returned is for `World.call_off`."""
-        return self.world.at(self.world.now + ms, self._take, (self.life, call, arguments))
+        return self._at(self.world.now + ms, self._take, (self.life, call, arguments))
 
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""
@@ -91,8 +92,9 @@ class Process:
         self._transmit(call, arguments)
 
     def _transmit(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self._last_sent = max(self._last_sent, self.world.now + self.delay())
-        self.world.at(self._last_sent, self._carry, (self._connection, call, arguments))
+        arrives = self.world.now + self.delay()
+        self._last_sent = max(self._last_sent, arrives)
+        self._at(self._last_sent, self._carry, (self._connection, call, arguments))
 
     def _carry(self, connection: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if connection == self._connection:
@@ -102,8 +104,9 @@ class Process:
 
     def reach(self, life: int, call: Callable[..., Any], *arguments: Any, delay: float | None = None) -> None:
         """Let this happen at the process, once it travelled there from the server."""
-        delay = self.delay() if delay is None else delay
-        self.world.at(self.world.now + delay, self._arrive, (life, call, arguments))
+        if delay is None:
+            delay = self.delay()
+        self._at(self.world.now + delay, self._arrive, (life, call, arguments))
 
     def overtake(self, arrives: float) -> None:
         """Note when a message arrives, and whether one that was sent before it comes later."""
@@ -117,12 +120,12 @@ class Process:
 
     def delay(self) -> float:
         """How long a message travels: mostly a little, now and then much longer."""
-        pick = self.rng.random()
-        slow = 1.0
-        if pick > 0.98 and self.world.faulty:
-            slow = 20.0
-            self.world.met("message late")
-        return self.world.network.delay_ms * (0.3 + pick) * slow
+        world, pick = self.world, self.rng.random()
+        ms = world.network.delay_ms * (0.3 + pick)
+        if pick > 0.98 and world.faulty:
+            world.met("message late")
+            return ms * 20
+        return ms
 
     def burn(self) -> None:
         """One outward step: where the fuse ends, the process is killed before it."""
