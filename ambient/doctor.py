@@ -1,7 +1,7 @@
 """What is wrong with a cluster, and the cure: examined from the bottom up, each finding a fact that was asked for."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -70,7 +70,11 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
             return  # without its logs there is no cluster to examine
     yield await _clock(bus)
     for service in ("coordinator", "verifier"):
-        yield await _service(bus, service)
+        there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
+        standbys = sorted((each for each in there if not each.leading), key=lambda each: each.name)
+        yield await _service(bus, service, standbys)
+        if there:
+            yield _standbys(service, standbys)
     yield await _nodes(bus)
 
 
@@ -122,10 +126,17 @@ async def _clock(bus: Bus) -> Finding:
     return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
 
 
-async def _service(bus: Bus, service: str) -> Finding:
+async def _service(bus: Bus, service: str, standbys: Sequence[ServiceHealth]) -> Finding:
     try:
-        health = await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=2)
+        leader = await bus.request(bus.subjects.service(service, "health"), b"{}", ServiceHealth, timeout_s=2)
     except NoResponder:
+        if standbys:
+            return Finding(
+                service,
+                ok=False,
+                detail=f"{', '.join(each.name for each in standbys)} stand by, nobody leads",
+                cure="wait some seconds: one takes over once it has read the logs and the last leader's lease has run out; if not, see its log",
+            )
         return Finding(service, ok=False, detail="none is running", cure=f"start one: `ambient {service}`")
     except BusError as error:
         return Finding(
@@ -134,14 +145,41 @@ async def _service(bus: Bus, service: str) -> Finding:
             detail=_said(error),
             cure="it hangs or is overloaded: see its log, then restart it",
         )
-    if not health.leading:
+    since = f", for {_span(time.time() - leader.since_ms / 1000)}" if leader.since_ms else ""
+    return Finding(
+        service, ok=True, detail=f"{leader.name} leads, epoch {leader.epoch}{since}{_behind(leader)}"
+    )
+
+
+def _standbys(service: str, standbys: Sequence[ServiceHealth]) -> Finding:
+    subject = f"{service} standby"
+    if not standbys:
+        # Not an illness: a cluster of one does its work, only a failure costs it a restart.
         return Finding(
-            service,
-            ok=False,
-            detail=f"{health.name} stands by, nobody leads",
-            cure="wait some seconds: it takes over once the last leader's lease has run out; if not, see its log",
+            subject,
+            ok=True,
+            detail="none: nobody takes over at once if the leader dies",
+            cure=f"for that, start another on another machine: `ambient {service}`",
         )
-    return Finding(service, ok=True, detail=f"{health.name} leads")
+    return Finding(
+        subject, ok=True, detail="; ".join(f"{each.name} follows{_behind(each)}" for each in standbys)
+    )
+
+
+def _behind(health: ServiceHealth) -> str:
+    """How far behind the logs an instance is, by the log that it lags most on."""
+    if not health.lag:
+        return ""
+    log, entries = max(health.lag.items(), key=lambda item: item[1])
+    return f", {entries:,} entries of {log.upper()} behind" if entries else ", up to date"
+
+
+def _span(seconds: float) -> str:
+    """A stretch of time as people say it."""
+    for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
 
 
 async def _nodes(bus: Bus) -> Finding:

@@ -70,7 +70,7 @@ class MissingExtra(AmbientError):
 
 
 class TaskUnknown(AmbientError):
-    """No task of that name was ever accepted in this cluster."""
+    """No task of that name was ever accepted in this cluster, or its verdict is older than what the cluster keeps."""
 
 
 class ClientClosed(AmbientError):

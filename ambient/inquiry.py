@@ -127,6 +127,10 @@ class Inquiry:
         error: AmbientError
         if reply.state == "refused":
             error = TaskRejected(reply.field, reply.limit or reply.detail, task=entry.name)
+        elif reply.state == "unknown" and reply.limit:
+            error = TaskUnknown(
+                f"{entry.name} had its verdict, but {reply.limit}: submit it under another id"
+            )
         elif reply.state == "unknown" and not entry.submitted_here:
             error = TaskUnknown(
                 f"no task {entry.name} is known in cluster {self._bus.subjects.cluster!r}: check its name and the cluster"

@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from itertools import chain
 
 import msgspec
 
@@ -24,11 +25,15 @@ __all__ = ["ClusterHealth", "Questions"]
 
 
 class ClusterHealth(msgspec.Struct, frozen=True):
-    """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server."""
+    """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server.
+
+    `standbys` are the coordinators and verifiers that would take over, by name.
+    """
 
     coordinator: ServiceHealth | None
     verifier: ServiceHealth | None
     round_trip_ms: float
+    standbys: tuple[ServiceHealth, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -73,15 +78,27 @@ class Questions(ABC):
 
         Raises `BusUnavailable` where not even the server answers.
         """
-        coordinator, verifier = await asyncio.gather(self._health("coordinator"), self._health("verifier"))
+        coordinator, verifier, *standbys = await asyncio.gather(
+            self._health("coordinator"),
+            self._health("verifier"),
+            self._standbys("coordinator"),
+            self._standbys("verifier"),
+        )
         with mapped():
-            return ClusterHealth(coordinator, verifier, await self.bus.round_trip_ms())
+            round_trip_ms = await self.bus.round_trip_ms()
+        return ClusterHealth(coordinator, verifier, round_trip_ms, tuple(chain.from_iterable(standbys)))
 
     async def _health(self, service: str) -> ServiceHealth | None:
         try:
             return await self._ask(service, "health", b"{}", ServiceHealth)
         except BusUnavailable:
             return None
+
+    async def _standbys(self, service: str) -> list[ServiceHealth]:
+        bus = self.bus
+        with mapped():
+            there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
+        return sorted((each for each in there if not each.leading), key=lambda each: each.name)
 
     async def _ask[T](self, service: str, endpoint: str, question: object, answer: type[T]) -> T:
         bus = self.bus

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.rows import Row, as_dicts, as_markdown
 
-SUITES = ("sandbox", "scheduling", "throughput", "latency", "memory", "peers")
+SUITES = ("sandbox", "scheduling", "throughput", "latency", "takeover", "memory", "soak", "peers")
 _DOCS = Path(__file__).parent.parent / "docs"
 
 

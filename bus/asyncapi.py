@@ -29,6 +29,8 @@ _PARAMETERS = {
     "owner": "The client or node that stored the blob.",
     "digest": "SHA-256 of the blob, 64 hex digits.",
     "chunk": "The chunk's number, from 0.",
+    "service": "`coordinator` or `verifier`.",
+    "mark": "What the lease's value names after its holder, hexadecimal.",
 }
 
 
@@ -107,7 +109,7 @@ CHANNELS = (
         says="What is accepted: one verdict per task, ever. One writer, fenced by the expected last sequence.",
         sends=("verifier",),
         receives=("coordinator", "verifier", "client"),
-        messages=("Verdict", "Inconclusive", "Late"),
+        messages=("Leader", "Verdict", "Inconclusive", "Late"),
         log="verdicts",
         signed=(VERDICTS,),
     ),
@@ -174,6 +176,16 @@ CHANNELS = (
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
     _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("coordinator", "instances", "How is each coordinator? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("verifier", "instances", "How is each verifier? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    Channel(
+        name="pulse",
+        address=_ANY.service("{service}", "pulse.{mark}"),
+        says='Is the holder of a lease connected? It is subscribed as long as it is; the answer is empty, and "no responders" is one.',
+        sends=("coordinator", "verifier"),
+        receives=("coordinator", "verifier"),
+        messages=("Nothing",),
+    ),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
     _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import nats.js.errors
 import structlog
 
+from bus import leader
 from bus.acks import StreamRefusal
 from bus.connection import Bus
 from bus.errors import BusError, Malformed, Stopped
@@ -35,7 +35,9 @@ _MAX_BATCH_BYTES = 512 * 1024
 _WORTH_LINES = 32
 _WORTH_BYTES = 64 * 1024
 """What must wait before a further message goes out beside one in flight: a message costs far more than a line."""
-_ACK_TIMEOUT_S = 5.0
+_ACK_TIMEOUT_S = 2.0
+"""How long an answer is waited for: one that got lost with its server must not cost much more than the election of another."""
+_ASK_S = 0.5
 RETRY_S = 0.25
 
 Seal = Callable[[Sequence[bytes]], bytes]
@@ -85,6 +87,11 @@ class Writer[T](ABC):
         """How much is on its way."""
         name = type(self).__name__
         return f"{name}({self._subject}, waiting={len(self._waiting)}, in_flight={len(self._in_flight)})"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was appended is durable."""
+        return not self._waiting and not self._in_flight
 
     @property
     def backlog(self) -> int:
@@ -207,6 +214,7 @@ class Writer[T](ABC):
         try:
             if not batch.answer.done():
                 batch.answer.cancel()
+                self._bus.doubt()
                 raise TimeoutError  # noqa: TRY301 -- handled as any other lack of an answer
             sequence = batch.answer.result()
         except (TimeoutError, asyncio.CancelledError, StreamRefusal) as error:
@@ -222,15 +230,12 @@ class Writer[T](ABC):
             self._complained = True
             _log.error("a log takes nothing: trying on", stream=self._stream, reason=str(error))
 
-    async def _last(self) -> int | None:
-        """The stream's last sequence, or None where the server knows no such stream; raises nats-py's errors.
+    async def _end(self) -> int:
+        """The stream's last sequence; raises `StreamMissing` where the cluster knows no such stream, `BusUnavailable` soon where nobody answers.
 
-        "No responders" alone does not say so: a stream that is just electing its leader has none either.
+        "No responders" alone does not say that it is missing: a stream that is just electing its leader has none either.
         """
-        try:
-            return (await self._bus.js.stream_info(self._stream)).state.last_seq
-        except nats.js.errors.NotFoundError:
-            return None
+        return (await leader.state(self._bus, self._stream, timeout_s=_ASK_S)).last
 
     @abstractmethod
     def _number(self, batch: Batch[T]) -> Batch[T]:

@@ -1,14 +1,14 @@
 """One connection to a cluster's bus: it reconnects for ever, with jitter, and says who is at fault.
 
 Guarantees: a first connection that cannot be made fails with what to do about it, or keeps trying, as the caller
-wishes; a lost one is retried for ever; who registered with `on_reconnect` hears when it is back. nats-py's errors
+wishes; a lost one is retried for ever, at any of the servers; one to a server that is cut off from the others, or answers no more to whoever
+doubts it, is moved to another; who registered with `on_reconnect` hears when it is back. nats-py's errors
 end here. What is published while the connection is down is nats-py's bounded buffer's affair: nothing that
 must not be lost travels by `publish` alone (see `bus.writer`).
 """
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -18,6 +18,7 @@ import nats
 import nats.errors
 import nats.js
 import structlog
+from nats.aio.client import Server
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -25,6 +26,7 @@ from bus.acks import AckInbox
 from bus.client import Client
 from bus.errors import BusUnavailable, Malformed, NoResponder, ServiceFailed, reason
 from bus.messages import ErrorReply
+from bus.servers import Choice
 from bus.subjects import DEFAULT_CLUSTER, Subjects
 from bus.wire import decode, encode
 
@@ -38,6 +40,13 @@ _log = structlog.get_logger("bus")
 _PENDING_BYTES = 32 * 1024 * 1024
 _PING_INTERVAL_S = 10
 _NEVER_S = 10**6
+_ANOTHER_S = 0.2
+_CUT_OFF_S = 0.5
+"""How long a server may see too few others before it is left: others that restart come and go within a moment."""
+_LOOK_S = 2.0
+_DOUBT_S = 2.0
+_NO_LEADER = b'"err_code":10008'
+"""JetStream's word for "the servers have no leader", as a server says it that has looked for one for a while."""
 _ERROR = msgspec.json.Decoder(ErrorReply)
 
 
@@ -54,15 +63,19 @@ def cluster_from_environment() -> str:
 class Bus:
     """A live connection and the names of one cluster on it. Use as an async context manager."""
 
-    def __init__(self, client: Client, subjects: Subjects, url: str) -> None:
-        self.client = client
-        self.subjects = subjects
+    def __init__(self, url: str, subjects: Subjects) -> None:
+        addresses = url.split(",")
         self.url = url
+        self.subjects = subjects
+        self._choice = Choice(len(addresses))
+        self.client = client = Client(self._on_servers, learns_servers=len(addresses) == 1)
         self.js = client.jetstream(timeout=5)
         self.acks = AckInbox(client)
         self._returns: list[Callable[[], None]] = []
         self._trouble = ""
         self._pings: set[asyncio.Task[None]] = set()
+        self._moving: asyncio.Task[None] | None = None
+        self._doubting: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(
@@ -78,16 +91,16 @@ class Bus:
         Raises `BusUnavailable` when no server answers within `timeout_s`; None waits for ever, as services do.
         """
         address = url or url_from_environment()
-        client = Client()
-        bus = cls(client, Subjects(cluster or cluster_from_environment()), address)
+        bus = cls(address, Subjects(cluster or cluster_from_environment()))
+        client = bus.client
         try:
             async with asyncio.timeout(timeout_s):
                 await client.connect(
                     servers=address.split(","),
                     name=name,
                     max_reconnect_attempts=-1,
-                    # Each client waits its own time, so that a restarted server is not met by all at once.
-                    reconnect_time_wait=random.uniform(0.1, 0.5),  # type: ignore[arg-type]  # noqa: S311 -- jitter
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a fraction of a second is fine
+                    reconnect_to_server_handler=bus._next_server,
                     connect_timeout=2,
                     ping_interval=_PING_INTERVAL_S,
                     max_outstanding_pings=2,
@@ -117,6 +130,11 @@ class Bus:
         """Whether a server is at the other end right now."""
         return self.client.is_connected
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server at the other end is one of several."""
+        return self.client.is_clustered
+
     def on_reconnect(self, call: Callable[[], None]) -> None:
         """Call `call` each time that the connection is back after a loss."""
         self._returns.append(call)
@@ -125,6 +143,11 @@ class Bus:
         """Undo `on_reconnect`; harmless where there is nothing to undo."""
         if call in self._returns:
             self._returns.remove(call)
+
+    def doubt(self) -> None:
+        """An answer did not come: look in the background whether the server still does, and go to another one if not."""
+        if self._choice.are_many and self.is_connected and (self._doubting is None or self._doubting.done()):
+            self._doubting = asyncio.create_task(self._look(), name="doubt")
 
     async def publish(self, subject: str, body: bytes, *, reply: str = "") -> None:
         """Send once, to whoever listens now. Raises `BusUnavailable` if the connection is closed or its buffer full."""
@@ -156,6 +179,36 @@ class Bus:
             raise ServiceFailed(error.limit) if error.internal else Malformed(error.field, error.limit)
         return decode(body, msgspec.json.Decoder(answer))
 
+    async def request_each[T](
+        self, subject: str, question: bytes, answer: type[T], *, wait_s: float = 1.0
+    ) -> list[T]:
+        """Ask all who listen on `subject`: the answers in the order in which they came; none where nobody listens.
+
+        The first is waited for up to `wait_s`, each further one for `_ANOTHER_S`. What cannot be decoded is left out. Raises `BusUnavailable` once closed.
+        """
+        read, answers = msgspec.json.Decoder(answer), list[T]()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def on_answer(message: Msg) -> None:
+            heard.put_nowait(message.data)
+
+        inbox = self.client.new_inbox()
+        listening = await self.subscribe(inbox, on_answer)
+        try:
+            await self.publish(subject, question, reply=inbox)
+            # An empty one is the server's "no responders".
+            while body := await asyncio.wait_for(heard.get(), _ANOTHER_S if answers else wait_s):
+                try:
+                    answers.append(decode(body, read))
+                except Malformed as error:
+                    _log.debug("an answer that cannot be read", subject=subject, reason=str(error))
+        except TimeoutError:
+            pass
+        finally:
+            if not self.client.is_closed:
+                await listening.unsubscribe()
+        return answers
+
     async def request_bytes(self, subject: str, body: bytes, timeout_s: float = 5.0) -> bytes:
         """Like `request`, on bare bytes."""
         try:
@@ -182,6 +235,10 @@ class Bus:
         """Flush what was published and close; never raises for a bus that is already gone."""
         if self.client.is_closed:
             return
+        for task in (self._moving, self._doubting):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self.client.is_connected:
             try:
                 await self._ping(2)
@@ -209,6 +266,66 @@ class Bus:
         for pong in self._pings:
             pong.cancel()
 
+    def _next_server(self, servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
+        address, pause_s = self._choice.next([(server.uri.netloc, server.reconnects) for server in servers])
+        return next(server for server in servers if server.uri.netloc == address), pause_s
+
+    def _on_servers(self, count: int) -> None:
+        self._choice.told(count)
+        if self._choice.is_cut_off and (self._moving is None or self._moving.done()):
+            self._moving = asyncio.create_task(self._move(), name="move")
+
+    async def _move(self) -> None:
+        """Leave a server that is cut off, once another one can be reached: until then this one is as good as any."""
+        await asyncio.sleep(_CUT_OFF_S)
+        while self._choice.is_cut_off:
+            if self.is_connected and await self._another_listens():
+                _log.warning("the server is cut off from the others: going to another one", url=self._at)
+                self._leave()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _another_listens(self) -> bool:
+        for server in self.client.servers:
+            if server.netloc != self._at:
+                try:
+                    async with asyncio.timeout(_LOOK_S):
+                        _, writer = await asyncio.open_connection(server.hostname, server.port)
+                except (TimeoutError, OSError):
+                    continue
+                writer.close()
+                return True
+        return False
+
+    async def _look(self) -> None:
+        at = self._at
+        if await self._is_useless() and self.is_connected and self._at == at:
+            _log.warning("the server is of no use: going to another one", url=at)
+            self._leave()
+
+    async def _is_useless(self) -> bool:
+        """Whether the present server is silent; or, where it tells nothing of the others, has looked for their leader in vain."""
+        try:
+            await self._ping(_DOUBT_S)
+        except (TimeoutError, nats.errors.Error):
+            return True
+        if self._choice.is_told:
+            return False
+        try:
+            answer = (await self.client.request("$JS.API.INFO", b"", timeout=_DOUBT_S)).data
+        except (TimeoutError, nats.errors.Error):
+            return False  # it is the leader that did not answer, who may just have died
+        return _NO_LEADER in answer.replace(b" ", b"")
+
+    @property
+    def _at(self) -> str:
+        """The address of the present server, empty where there is none."""
+        url = self.client.connected_url
+        return url.netloc if url is not None else ""
+
+    def _leave(self) -> None:
+        self._choice.leaving = self._at
+        self.client.leave()
+
     async def _on_error(self, error: Exception) -> None:
         _log.debug("bus trouble", reason=reason(error))
         # What the server said (not authorised, say) explains more than the broken socket that follows it.
@@ -220,7 +337,8 @@ class Bus:
             _log.warning("bus lost", url=self.url, advice="reconnecting for ever")
 
     async def _on_reconnect(self) -> None:
-        _log.info("bus back", url=self.url)
+        _log.info("bus back", url=self._at)
+        self._choice.leaving = ""
         self._forget_pings()
         for call in list(self._returns):
             call()

@@ -2,7 +2,7 @@
 
 `Malformed` and `BadSignature` blame the sender of a message; `BusUnavailable` and its children blame the
 server or the way to it; `IdentityUnusable` blames this machine's own key file; `Stopped` blames the caller; `Fenced`
-blames nobody: somebody else writes this log now. Messages tell the person what to do next.
+and `Trimmed` blame nobody: somebody else writes this log now, or cut it. Messages tell the person what to do next.
 """
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "ServiceFailed",
     "Stopped",
     "StreamMissing",
+    "Trimmed",
+    "UnknownKind",
     "reason",
 ]
 
@@ -40,6 +42,10 @@ class Malformed(BusError):
         super().__init__(f"{field}: {limit}" if field else limit)
         self.field = field
         self.limit = limit
+
+
+class UnknownKind(Malformed):
+    """A line of a kind that this reader does not know: a newer peer may write such, and whoever folds a log passes over it."""
 
 
 class BadSignature(BusError):
@@ -83,6 +89,10 @@ class Fenced(BusError):
 
 class Stopped(BusError):
     """This reader or writer was stopped by its owner: nothing more comes of it, make a new one."""
+
+
+class Trimmed(BusError):
+    """A log was cut beyond where a reader stood: what it missed is in a checkpoint, so begin again from there."""
 
 
 class IdentityUnusable(BusError):

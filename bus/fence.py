@@ -7,11 +7,26 @@ A sequence alone does not fence what is pipelined: where a successor wrote one m
 its second expects the very sequence that the log then has. So whatever is sent while the message before it is undecided also
 names that message as the one to follow. What follows a message that is known to be stored needs no more than its
 sequence, and a server that forgot the last message's id (it may when it restarts) keeps nobody from writing.
+
+Each message also names who wrote it and under which epoch: for people, and for whoever holds one record and not the log around it.
+No rule rests on that.
 """
 
-__all__ = ["Fence"]
+from typing import NamedTuple
+
+__all__ = ["EPOCH", "LEADER", "Fence", "Leadership"]
 
 _WRITER = "Avcp-Writer"
+LEADER = "Avcp-Leader"
+EPOCH = "Avcp-Epoch"
+"""Headers of a message in a log with one writer: the writer's name, and the number of its leadership."""
+
+
+class Leadership(NamedTuple):
+    """Who leads (a token, see `bus.subjects`), and the number of that leadership among all of this log."""
+
+    leader: str
+    epoch: int
 
 
 class Fence:
@@ -20,9 +35,12 @@ class Fence:
     Twins that decide alike write the same bytes, and only one of them has written: hence the mark.
     """
 
-    def __init__(self, mark: str, last: int) -> None:
+    def __init__(self, mark: str, last: int, leadership: Leadership | None = None) -> None:
         self.mark = mark
         self._next = last + 1
+        self._signed = {_WRITER: mark}
+        if leadership is not None:
+            self._signed |= {LEADER: leadership.leader, EPOCH: str(leadership.epoch)}
 
     def __repr__(self) -> str:
         """Who, and where next."""
@@ -38,7 +56,7 @@ class Fence:
         headers = {
             "Nats-Expected-Last-Sequence": str(expected - 1),
             "Nats-Msg-Id": f"{self.mark}-{expected}",
-            _WRITER: self.mark,
+            **self._signed,
         }
         if not decided:
             headers["Nats-Expected-Last-Msg-Id"] = f"{self.mark}-{expected - 1}"

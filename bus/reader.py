@@ -2,7 +2,11 @@
 
 Guarantees: `deliver` is called with each entry exactly once and in sequence, whatever happens to connection, server or
 consumer; the reader keeps the position itself, so the consumer on the server is disposable. What is in
-memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling.
+memory is bounded: entries are pulled, a window at a time, and `pause` stops the pulling. A log that was cut beyond the
+position ends the reading with `Trimmed`; messages that an operator removed one by one are passed over.
+
+A consumer is placed on one server by the leader of all servers. When either is lost, making another can take as long as an election, and as
+often as the lost server is chosen for it. As long as there is none, entries are asked of the log's leader, one by one.
 
 Why not nats-py's ordered consumer: it is pushed to, with an unbounded queue between, and answers flow
 control on a quarter-second timer. A pull with `AckPolicy.NONE` costs no more and paces itself.
@@ -20,8 +24,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bus import leader
 from bus.connection import Bus
-from bus.errors import Stopped, reason
+from bus.errors import BusUnavailable, Stopped, Trimmed, reason
 
 __all__ = ["Entry", "LogReader"]
 
@@ -30,8 +35,14 @@ _log = structlog.get_logger("bus.reader")
 _WINDOW = 512
 _WINDOW_BYTES = 8 * 1024 * 1024
 _EXPIRES_S = 30
-_HEARTBEAT_S = 2
-_SILENCE_S = 3 * _HEARTBEAT_S
+_HEARTBEAT_S = 0.5
+_SILENT_BEATS = 3
+"""After so many without a word the consumer's server is taken for lost. Beats and not time: who was paused itself has heard nothing either."""
+_BEHIND_S = 5.0
+"""How long a reader that hears beats and no entries waits before it asks whether the log has any: its consumer's server may lag or be cut off."""
+_ATTACH_S = 1.0
+_ATTACH_MOST_S = 5.0
+_POLL_S = 0.05
 _RETRY_S = 0.25
 _SHORT_REPLY_TOKENS = 9
 
@@ -58,8 +69,10 @@ class LogReader:
         self._consumed = 0
         self._asked = 0
         self._paused = False
-        self._heard_at = 0.0
+        self._silent_beats = 0
+        self._attach_s = _ATTACH_S
         self._generation = 0
+        self._gap = 0
         self._failure: Exception | None = None
         self._complained = False
         self._broken = asyncio.Event()
@@ -71,7 +84,7 @@ class LogReader:
         return f"LogReader({self._stream}, position={self.position}, paused={self._paused})"
 
     def start(self) -> None:
-        """Begin to read, in the background."""
+        """Begin to read behind `position`, in the background."""
         self._bus.on_reconnect(self._broken.set)
         self._task = asyncio.create_task(self._follow(), name=f"read {self._stream}")
 
@@ -86,7 +99,7 @@ class LogReader:
         await self._drop_subscription()
 
     async def ended(self) -> None:
-        """Wait for the end of the reading: only `stop`, or a fold that raised, whose error this raises."""
+        """Wait for the end of the reading: only `stop`, `Trimmed`, or a fold that raised, whose error this raises."""
         if self._task is not None:
             await asyncio.wait([self._task])
             if not self._task.cancelled():
@@ -116,12 +129,15 @@ class LogReader:
         try:
             while self._failure is None:
                 try:
-                    await self._attach()
+                    await self._attach_or_ask()
                     await self._watch()
                 except (TimeoutError, nats.errors.Error) as error:
                     self._complain(error)
                     _log.debug("reader retries", stream=self._stream, reason=reason(error))
+                    self._attach_s = min(2 * self._attach_s, _ATTACH_MOST_S)
                     await asyncio.sleep(_RETRY_S)
+                else:
+                    self._attach_s = _ATTACH_S
             raise self._failure
         finally:
             self._moved.set()
@@ -132,8 +148,63 @@ class LogReader:
             self._complained = True
             _log.warning("no such log yet: waiting for it", stream=self._stream, advice="run `ambient up`")
 
+    async def _look_for_gap(self) -> None:
+        """Raise `Trimmed` where the log no longer holds what comes next; a message that was removed alone is no reason."""
+        first = (await self._bus.js.stream_info(self._stream)).state.first_seq
+        if first > self.position + 1:
+            raise Trimmed(
+                f"{self._stream} begins at {first} and was read to {self.position}: begin again from a checkpoint"
+            )
+        if self._gap > self.position + 1:
+            _log.warning(
+                "messages are missing in a log", stream=self._stream, read=self.position, next=self._gap
+            )
+
+    async def _attach_or_ask(self) -> None:
+        """Attach; meanwhile, if that takes long, ask the log's leader for what comes next."""
+        attaching = asyncio.create_task(self._attach(), name=f"attach {self._stream}")
+        try:
+            if self._attach_s == _ATTACH_S:  # the first try
+                await asyncio.wait((attaching,), timeout=_ATTACH_S / 2)
+            while not attaching.done():
+                if self._paused or self._failure or not await self._ask_for_one():
+                    await asyncio.wait((attaching,), timeout=_POLL_S)
+            attaching.result()
+        finally:
+            attaching.cancel()
+            await asyncio.gather(attaching, return_exceptions=True)
+
+    async def _ask_for_one(self) -> bool:
+        """Whether the leader had a next entry. Raises `Trimmed`."""
+        position = self.position
+        try:
+            message = await leader.first_from(self._bus, self._stream, position + 1)
+        except BusUnavailable:
+            return False
+        if message is None:
+            return False
+        if message.seq != position + 1:
+            self._gap = message.seq
+            await self._look_for_gap()
+        if self.position == position:  # the consumer may have been quicker
+            self._take(Entry(message.seq, message.at_ms, message.subject, message.data))
+        return True
+
+    def _take(self, entry: Entry) -> bool:
+        try:
+            self._deliver(entry)
+        except Exception as error:  # noqa: BLE001 -- the fold is the service; without it there is nothing to go on with
+            _log.exception("a fold refused an entry", stream=self._stream, sequence=entry.sequence)
+            self._failure = error
+            self._broken.set()
+            return False
+        self.position = entry.sequence
+        self._moved.set()
+        return True
+
     async def _attach(self) -> None:
-        """A new subscription and a new consumer from the next sequence on."""
+        """A new subscription and a new consumer from the next sequence on. Raises `Trimmed`."""
+        await self._look_for_gap()
         await self._drop_subscription()
         self._broken.clear()
         self._generation += 1
@@ -150,21 +221,41 @@ class LogReader:
                 mem_storage=True,
                 num_replicas=1,
             ),
+            # It may have been placed on a server that has just died: the next try goes elsewhere.
+            timeout=self._attach_s,
         )
         self._consumer, self._consumed, self._asked = info.name, 0, 0
         await self._ask()
 
     async def _watch(self) -> None:
-        """Return when the consumer must be replaced: it is broken, or silent for too long."""
+        """Return when the consumer must be replaced: it is broken, silent for too long, or on a server that lags behind the log."""
         loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
+        self._silent_beats = 0
+        position, moved_at = self.position, loop.time()
         while not self._broken.is_set():
             try:
                 async with asyncio.timeout(_HEARTBEAT_S):
                     await self._broken.wait()
             except TimeoutError:
-                if self._asked and loop.time() - self._heard_at > _SILENCE_S:
+                self._silent_beats += 1
+                if self._asked and self._silent_beats > _SILENT_BEATS:
+                    _log.debug("reader hears nothing", stream=self._stream)
+                    self._bus.doubt()
                     return
+            if self.position != position or self._paused:
+                position, moved_at = self.position, loop.time()
+            elif loop.time() - moved_at > _BEHIND_S:
+                if await self._end() > position == self.position:
+                    _log.info("reader lags: looking for a better server", stream=self._stream)
+                    return
+                moved_at = loop.time()
+
+    async def _end(self) -> int:
+        """Where the log ends, or 0 where nobody says so."""
+        try:
+            return (await leader.state(self._bus, self._stream, timeout_s=_ATTACH_S)).last
+        except BusUnavailable:
+            return 0
 
     async def _ask(self) -> None:
         """Top up what the server may send, unless paused."""
@@ -175,7 +266,7 @@ class LogReader:
             _WINDOW,
             _WINDOW_BYTES,
             _EXPIRES_S * 10**9,
-            _HEARTBEAT_S * 10**9,
+            int(_HEARTBEAT_S * 10**9),
         )
         assert self._subscription is not None  # noqa: S101 -- set by _attach, the only way here
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
@@ -184,29 +275,28 @@ class LogReader:
     async def _on_message(self, generation: int, message: Msg) -> None:
         if generation != self._generation or self._broken.is_set():
             return
-        self._heard_at = asyncio.get_running_loop().time()
+        self._silent_beats = 0
         if not message.reply:
             await self._on_status(message)
             return
         tokens = message.reply.split(".")
         at = 5 if len(tokens) == _SHORT_REPLY_TOKENS else 7
         sequence, consumed = int(tokens[at]), int(tokens[at + 1])
-        if consumed != self._consumed + 1 or sequence <= self.position:
+        if consumed != self._consumed + 1:
             # A gap in the consumer's own count: something was lost on the way here. Begin again after `position`.
+            self._broken.set()
+            return
+        if sequence > self.position + 1 and sequence != self._gap:
+            self._gap = sequence
             self._broken.set()
             return
         self._consumed = consumed
         self._asked -= 1
-        try:
-            self._deliver(Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data))
-        except Exception as error:  # noqa: BLE001 -- the fold is the service; without it there is nothing to go on with
-            _log.exception("a fold refused an entry", stream=self._stream, sequence=sequence)
-            self._failure = error
-            self._broken.set()
-            return
-        self.position = sequence
-        self._moved.set()
-        await self._ask()
+        # Others are those that were asked of the leader while the consumer was being made.
+        if sequence <= self.position or self._take(
+            Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data)
+        ):
+            await self._ask()
 
     async def _on_status(self, message: Msg) -> None:
         headers = message.headers or {}

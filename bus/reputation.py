@@ -78,6 +78,11 @@ class Reputation:
                 counts[column] += 1
                 self._changed.add(node)
 
+    def restore(self, counts: Iterable[tuple[str, int, int, int]]) -> None:
+        """Become what iterating over another gave."""
+        self._counts = {node: [agreed, dissented, faulted] for node, agreed, dissented, faulted in counts}
+        self._changed = set(self._counts)
+
     def changed(self) -> set[str]:
         """The nodes whose counts have changed since this was last asked."""
         changed, self._changed = self._changed, set()

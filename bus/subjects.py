@@ -101,6 +101,10 @@ class Subjects:
         """A question to a service, answered by request-reply."""
         return f"{self.root}.svc.{service}.{endpoint}"
 
-    def blob(self, owner: str, digest_hex: str, chunk: int | str) -> str:
-        """One chunk of a blob; `owner` may be `*` for a look-up by content."""
-        return f"{self.root}.blobs.{owner}.{digest_hex}.{chunk}"
+    def blob(self, owner: str, digest_hex: str, chunk: int | str, *, kind: str = "blobs") -> str:
+        """One chunk of a blob; `owner` may be `*` for a look-up by content. `kind` is the stream that holds it."""
+        return f"{self.root}.{kind}.{owner}.{digest_hex}.{chunk}"
+
+    def checkpoint(self, fold: str) -> str:
+        """Where the manifests of a fold's checkpoints stand: `coordinator`, `verifier`, …; `*` for all."""
+        return f"{self.root}.checkpoints.{fold}.manifest"

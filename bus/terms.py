@@ -10,15 +10,17 @@ import gc
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from bus.connection import Bus
-from bus.errors import BusUnavailable, Fenced
+from bus.errors import BusUnavailable, Fenced, Trimmed
+from bus.messages import ServiceHealth
 from bus.streams import ensure_streams
 
-__all__ = ["Term", "first_of", "patient_collector", "serve_terms", "stop_signals", "until_told"]
+__all__ = ["Tally", "Term", "first_of", "patient_collector", "serve_terms", "stop_signals", "until_told"]
 
 _log = structlog.get_logger("bus.terms")
 _RETRY_S = 0.5
@@ -35,15 +37,38 @@ class Term(Protocol):
     async def close(self) -> None:
         """End all that `serve` began and give the lease up."""
 
+    def health(self) -> ServiceHealth:
+        """Who this is and how far it has folded each log; without the lag, which only the server knows."""
 
-async def serve_terms(bus: Bus, new_term: Callable[[], Term], *, name: str) -> None:
-    """Term after term, for ever. Each is new: nothing of the memory of one that ended is used again."""
+
+@dataclass(slots=True)
+class Tally:
+    """What happened over the terms of a process: the one of now, leaderships begun, and terms that the fence of a log ended."""
+
+    term: Term | None = None
+    leaderships: int = 0
+    refusals: int = 0
+
+    def leads(self) -> None:
+        """The present term begins to lead."""
+        self.leaderships += 1
+
+
+async def serve_terms(
+    bus: Bus, new_term: Callable[[], Term], *, name: str, tally: Tally | None = None
+) -> None:
+    """Term after term, for ever, kept count of in `tally`. Each is new: nothing of the memory of one that ended is used again."""
+    tally = tally or Tally()
     while True:
         try:
             await ensure_streams(bus)
-            await _one(new_term())
+            tally.term = new_term()
+            await _one(tally.term)
         except Fenced as error:
+            tally.refusals += 1
             _log.warning("standing by: another one leads", name=name, reason=str(error))
+        except Trimmed as error:
+            _log.warning("fell behind: beginning from a checkpoint", name=name, reason=str(error))
         except BusUnavailable as error:
             _log.warning("the bus is not ready: trying again", name=name, reason=str(error))
             await asyncio.sleep(_RETRY_S)

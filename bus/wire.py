@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bus.errors import Malformed
+from bus.errors import Malformed, UnknownKind
 
 __all__ = [
     "MAX_LINES",
@@ -60,7 +60,10 @@ def decoder[T](kind: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def decode[T](line: bytes, with_decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode one line; raise `Malformed` with the path of the field and what is allowed there."""
+    """Decode one line; raise `Malformed` with the path of the field and what is allowed there.
+
+    It is an `UnknownKind` where only the line's own tag is not among those that the decoder knows.
+    """
     try:
         return with_decoder.decode(line)
     except msgspec.ValidationError as error:
@@ -79,7 +82,8 @@ def _malformed(text: str) -> Malformed:
     elif rule := _OWN_RULE.fullmatch(limit):
         field, limit = f"{field}.{rule[1]}".removeprefix("."), rule[2]
     # A name may be as long as the message: unclipped, a refusal could outgrow what the bus carries.
-    return Malformed(_clip(field, _MAX_FIELD), _clip(limit, _MAX_LIMIT))
+    error = UnknownKind if field == "kind" and limit.startswith("Invalid value") else Malformed
+    return error(_clip(field, _MAX_FIELD), _clip(limit, _MAX_LIMIT))
 
 
 def _clip(text: str, most: int) -> str:

@@ -10,16 +10,15 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-import nats.errors
-import nats.js.errors
 import structlog
 from nats.js.api import RawStreamMsg
 
+from bus import leader
 from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
 from bus.commit import RETRY_S, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
-from bus.fence import Fence
+from bus.fence import Fence, Leadership
 from bus.wire import join_lines
 
 __all__ = ["FencedWriter", "OpenWriter", "Writer"]
@@ -30,7 +29,7 @@ _ADVICE = "set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
 
 
 class FencedWriter[T](Writer[T]):
-    """The one writer of a log, beginning after sequence `last`.
+    """The one writer of a log, beginning after sequence `last`; what it writes names `leadership`.
 
     Ends with `Fenced` when another writer's message is where its own should be. A lost answer is resolved by
     reading the log: either this writer's message is there, or it is sent again. The rules are `bus.fence`'s.
@@ -45,9 +44,10 @@ class FencedWriter[T](Writer[T]):
         last: int,
         on_durable: Callable[[int, list[T]], None],
         seal: Seal = join_lines,
+        leadership: Leadership | None = None,
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
-        self._fence = Fence(secrets.token_hex(8), last)
+        self._fence = Fence(secrets.token_hex(8), last, leadership)
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
         batch.expected = self._fence.number()
@@ -74,19 +74,29 @@ class FencedWriter[T](Writer[T]):
         """The message at `sequence`, or None where the log does not reach that far; waits for a server to ask."""
         while True:
             try:
-                last = await self._last()
-                if last is None:
-                    raise StreamMissing(f"{self._stream} does not exist: {_ADVICE}")
-                if last < sequence - 1:
-                    raise Fenced(self._stream, sequence)  # the log was cut behind our back
-                if last < sequence:
-                    return None
-                return await self._bus.js.get_msg(self._stream, seq=sequence)
-            except nats.js.errors.NotFoundError:
-                raise Fenced(self._stream, sequence) from None  # removed, so it was never ours to rely on
-            except (TimeoutError, nats.errors.Error) as error:
+                end = await self._end()
+                found = (
+                    await leader.stored(self._bus, self._stream, sequence=sequence)
+                    if end >= sequence
+                    else None
+                )
+                if found is not None or end == sequence - 1:
+                    return found
+                # The log was cut behind our back; unless a leader said so that others have replaced.
+                if await self._is_gone(sequence):
+                    raise Fenced(self._stream, sequence)
+            except StreamMissing:
+                raise
+            except BusUnavailable as error:
                 _log.debug("asking the log", stream=self._stream, reason=reason(error))
                 await asyncio.sleep(RETRY_S)
+
+    async def _is_gone(self, sequence: int) -> bool:
+        """Whether what was at `sequence`, or before it, is certainly no longer there: then it was never ours to rely on."""
+        log = await leader.confirmed(self._bus, self._stream)
+        if log.last < sequence:
+            return log.last < sequence - 1
+        return await leader.stored(self._bus, self._stream, sequence=sequence) is None
 
 
 class OpenWriter[T](Writer[T]):
@@ -138,8 +148,10 @@ class OpenWriter[T](Writer[T]):
             )
         if error.code == NO_STREAM:
             try:
-                missing = await self._last() is None
-            except (TimeoutError, nats.errors.Error):
-                return None
-            return StreamMissing(f"no stream takes {self._subject}: {_ADVICE}") if missing else None
+                await self._end()
+            except StreamMissing:
+                return StreamMissing(f"no stream takes {self._subject}: {_ADVICE}")
+            except BusUnavailable:
+                _log.debug("no leader yet", stream=self._stream)
+            return None
         return BusUnavailable(f"{self._stream} refused a write: {error.description}")

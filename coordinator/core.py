@@ -117,6 +117,27 @@ class Core(Schedule):
                 self.out.again.append((name, verdict))
         return self.take_instructions()
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether every line of what was decided has been handed out."""
+        return not self.out.lines
+
+    def enrol_again(self, before: int) -> bool:
+        """Write the enrolments that stand before this sequence of ASSIGNMENTS once more, so that it can be cut there.
+
+        Whether there were any. A name belongs to its key for ever, also for who reads the log from where it then begins.
+        """
+        old = [node for node, sequence in self.enrolled.items() if sequence < before]
+        for node in old:
+            row, key = self.registry.row(node), self.registry.key(node)
+            if row is not None and key is not None and node not in self._enrolling:
+                self._enrol(Enrolled(node=node, key=key, capabilities=self.registry.capabilities[row]))
+        return bool(old)
+
+    def _enrol(self, decision: Enrolled) -> None:
+        self._enrolling[decision.node] = self._enrolling.get(decision.node, 0) + 1
+        self.out.lines.append((encode(decision), decision))
+
     def take_instructions(self) -> Instructions:
         """What there is to do now, without deciding anything."""
         out, self.out = self.out, Instructions()
@@ -196,9 +217,7 @@ class Core(Schedule):
         self.room_changed = True
         if same:
             return None if node in self._enrolling else HelloReply(ok=True)
-        decision = Enrolled(node=node, key=key, capabilities=hello.capabilities)
-        self._enrolling[node] = self._enrolling.get(node, 0) + 1
-        self.out.lines.append((encode(decision), decision))
+        self._enrol(Enrolled(node=node, key=key, capabilities=hello.capabilities))
         return None
 
     def hear(self, telemetry: Telemetry, now_ms: int) -> None:
@@ -248,6 +267,7 @@ class Core(Schedule):
                 case Refused():
                     self.out.batch(self._subjects.rejected(token.client), encode(token))
                 case Enrolled():
+                    self.enrolled[token.node] = sequence
                     self._tell_enrolled(token.node)
 
     def _tell_placed(self, placed: Placed, sequence: int, now_ms: int) -> None:

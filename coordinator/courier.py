@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 
 import msgspec
-import nats.errors
-import nats.js.errors
 import structlog
 
 from bus.connection import Bus
 from bus.errors import BusUnavailable, Malformed, reason
+from bus.leader import stored
 from bus.wire import split_lines
 
 __all__ = ["Courier"]
@@ -87,11 +86,9 @@ class Courier:
 
     async def _repeat(self, sequence: int, tasks: set[str]) -> None:
         try:
-            stored = await self._bus.js.get_msg(
-                self._bus.subjects.stream("verdicts"), seq=sequence, direct=True
-            )
-            lines = split_lines(stored.data or b"")
-        except (TimeoutError, nats.errors.Error, Malformed) as error:
+            found = await stored(self._bus, self._bus.subjects.stream("verdicts"), sequence=sequence)
+            lines = split_lines(found.data or b"") if found is not None else []
+        except (BusUnavailable, Malformed) as error:
             _log.debug("verdicts not repeated", sequence=sequence, reason=reason(error))
             return
         for line in lines:

@@ -1,7 +1,7 @@
 """Where the coordinator is spoken to: telemetry and goodbyes of all nodes, and questions under `svc.coordinator`.
 
 Guarantees that only genuine messages reach the core (the signature holds, by the key that owns the name), that a node hears yes
-to its hello only once its enrolment is durable, and that only the leader answers questions.
+to its hello only once its enrolment is durable, and that only the leader answers questions; a standby tells how it is, and no more.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from bus.messages import (
 )
 from bus.service import ServiceDesk
 from bus.signing import HELLO, open_signed
+from bus.streams import lag_behind
 from bus.wire import MAX_MESSAGE_BYTES, decode, decoder, encode
 from coordinator import explain
 from coordinator.core import Core
@@ -44,7 +45,7 @@ class _NodesRequest(msgspec.Struct, frozen=True):
 
 
 class Desk:
-    """Listens for the nodes from the start; answers questions once it is opened."""
+    """Listens for the nodes from the start, and tells how it is; answers all questions once it is opened."""
 
     def __init__(self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None]) -> None:
         self._bus = bus
@@ -54,21 +55,30 @@ class Desk:
         self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
+        self._since_ms = 0
         self._greeting: dict[str, list[asyncio.Future[HelloReply]]] = {}
 
     async def listen(self) -> None:
-        """Hear telemetry; a standby does, too, so that it knows the nodes when it takes over."""
+        """Hear telemetry, as a standby does, too, so that it knows the nodes when it takes over; say who is here."""
         self._telemetry = await self._bus.subscribe(self._bus.subjects.telemetry("*"), self._on_telemetry)
+        self._service = await ServiceDesk.open(
+            self._bus,
+            "coordinator",
+            "1.1.0",
+            "Decides which node runs what.",
+            instance=self._settings.name,
+        )
+        await self._service.answer("instances", bytes, lambda _: self._health(), each=True)
 
     async def open(self) -> None:
         """Answer questions."""
-        desk = await ServiceDesk.open(self._bus, "coordinator", "1.0.0", "Decides which node runs what.")
-        self._service = desk
+        assert self._service is not None  # noqa: S101 -- listening comes first
+        desk, self._since_ms = self._service, self._now_ms()
         await desk.answer("hello", bytes, self._hello)
         await desk.answer("nodes", _NodesRequest, self._nodes)
         await desk.answer("why", WhyRequest, self._why)
         await desk.answer("tasks", TasksRequest, self._tasks)
-        await desk.answer("health", bytes, lambda _: self.health())
+        await desk.answer("health", bytes, lambda _: self._health())
 
     async def close(self) -> None:
         """Hear and answer no more; nodes that wait for an answer are told to ask again."""
@@ -97,7 +107,12 @@ class Desk:
             open=len(core.ledger.open),
             waiting=core.queue.waiting,
             strategy=self._settings.strategy,
+            since_ms=self._since_ms if core.leading else 0,
         )
+
+    async def _health(self) -> ServiceHealth:
+        health = self.health()
+        return msgspec.structs.replace(health, lag=await lag_behind(self._bus, health.folded))
 
     # Nodes
 

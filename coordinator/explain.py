@@ -9,7 +9,7 @@ from itertools import islice
 from bus.messages import NodeReason, TasksReply, TasksRequest, TaskState, TaskView, WhyReply
 from coordinator.core import Core
 from coordinator.placement import explain
-from coordinator.tasks import ANSWERED, LOST, REPLACED, RUNNING, Holder, Task, unpack_finished
+from coordinator.tasks import ANSWERED, LOST, REPLACED, RUNNING, Holder, Task
 
 __all__ = ["tasks", "why"]
 
@@ -26,9 +26,11 @@ def why(core: Core, name: str, now_ms: int) -> WhyReply:
     task = core.ledger.open.get(name)
     if task is not None:
         return _why_open(core, task, now_ms)
-    packed = core.ledger.finished.get(name)
-    if packed is not None:
-        finished = unpack_finished(packed)
+    finished = core.ledger.known(name)
+    if finished is not None and finished.verdict < core.verdicts_from:
+        limit = f"its verdict is no longer kept: VERDICTS begins at {core.verdicts_from}, the verdict stood at {finished.verdict}"
+        return WhyReply(task=name, state="unknown", detail=limit, field="task", limit=limit)
+    if finished is not None:
         detail = f"its verdict is in VERDICTS at sequence {finished.verdict}"
         return WhyReply(task=name, state=finished.status, detail=detail)
     refused = core.ledger.refused.get(name)
@@ -124,6 +126,8 @@ def _views(core: Core) -> Iterator[TaskView]:
             submitted_ms=task.arrival_ms,
         )
     for name in reversed(ledger.ended):
-        yield TaskView(task=name, state=unpack_finished(ledger.finished[name]).status)
+        finished = ledger.known(name)
+        if finished is not None:
+            yield TaskView(task=name, state=finished.status)
     for name in reversed(ledger.refused):
         yield TaskView(task=name, state="refused")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bus.errors import Malformed
+from bus.errors import Malformed, UnknownKind
 from bus.messages import (
     Abandoned,
     Assigned,
@@ -32,6 +32,7 @@ from coordinator.registry import Registry
 from coordinator.room import UNKNOWN_MS
 from coordinator.settings import Timing
 from coordinator.tasks import REPLACED, RUNNING, Holder, Submission, Task
+from folds.trimming import Mark
 
 __all__ = ["Fold"]
 
@@ -67,25 +68,32 @@ class _Claim(msgspec.Struct):
 
 
 _DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
-_LINE: msgspec.json.Decoder[_Verdict | Inconclusive | Late] = msgspec.json.Decoder(
-    _Verdict | Inconclusive | Late
+_LINE: msgspec.json.Decoder[_Verdict | Inconclusive | Late | Leader] = msgspec.json.Decoder(
+    _Verdict | Inconclusive | Late | Leader
 )
 _CLAIM = decoder(_Claim)
 
 
 class Fold:
-    """The state of a cluster's tasks and nodes. `positions` says how far each log is folded."""
+    """The state of a cluster's tasks and nodes.
+
+    `positions` says how far each log is folded, `enrolled` where in ASSIGNMENTS each node's last enrolment stands, `marks`
+    how far the logs were folded at some times in the past, the oldest first, `verdicts_from` where VERDICTS begins, as far as is known.
+    """
 
     def __init__(self, timing: Timing) -> None:
         self.registry = Registry()
-        self.ledger = Ledger()
+        self.ledger = Ledger(timing.keep_ms)
         self.attempts = Attempts(self.registry, timing)
         self.positions = {"tasks": 0, "assignments": 0, "results": 0, "verdicts": 0}
         self.epoch = 0
         self.judged_to = 0
         self.skipped = 0
         self.reputation = Reputation()
-        self._early_claims: dict[tuple[str, str, int], tuple[int, int]] = {}
+        self.enrolled: dict[str, int] = {}
+        self.marks: list[Mark] = []
+        self.verdicts_from = 0
+        self.early_claims: dict[tuple[str, str, int], tuple[int, int]] = {}
 
     # TASKS
 
@@ -112,6 +120,8 @@ class Fold:
         for line in self._lines(entry):
             try:
                 decision = decode(line, _DECISION)
+            except UnknownKind:
+                continue  # a newer peer's, and no damage
             except Malformed:
                 self.skipped += 1
                 continue
@@ -130,6 +140,7 @@ class Fold:
                     self.registry.enrol(
                         decision.node, decision.key, decision.capabilities, now_ms, present=False
                     )
+                    self.enrolled[decision.node] = entry.sequence
             case Leader():
                 self.epoch = max(self.epoch, decision.epoch)
 
@@ -160,7 +171,7 @@ class Fold:
         holder.decision = sequence
         task.holders.append(holder)
         self.attempts.start(holder)
-        early = self._early_claims.pop((node, holder.key, sequence), None)
+        early = self.early_claims.pop((node, holder.key, sequence), None)
         if early is not None:
             self.attempts.answered(node, holder.key, sequence)
             task.claimed, task.quiet_since_ms = early
@@ -195,8 +206,8 @@ class Fold:
         holder = self.attempts.answered(claim.node, key, claim.decision)
         if holder is None:
             # Bound to the decision that it names: an attempt that is only guessed at cannot be claimed ahead.
-            if claim.decision > self.positions["assignments"] and len(self._early_claims) < _MANY_CLAIMS:
-                self._early_claims[claim.node, key, claim.decision] = (entry.sequence, entry.at_ms)
+            if claim.decision > self.positions["assignments"] and len(self.early_claims) < _MANY_CLAIMS:
+                self.early_claims[claim.node, key, claim.decision] = (entry.sequence, entry.at_ms)
             return
         task = holder.task
         task.quiet_since_ms, task.claimed = entry.at_ms, entry.sequence
@@ -212,21 +223,23 @@ class Fold:
         for line in self._lines(entry):
             try:
                 judged = decode(line, _LINE)
+            except UnknownKind:
+                continue
             except Malformed:
                 self.skipped += 1
                 continue
             if isinstance(judged, _Verdict):
-                self._fold_verdict(judged, entry.sequence)
+                self._fold_verdict(judged, (entry.sequence, entry.at_ms))
             elif isinstance(judged, Inconclusive):
                 self._fold_inconclusive(judged)
             else:
                 self.reputation.fold(judged)
 
-    def _fold_verdict(self, verdict: _Verdict, sequence: int) -> None:
+    def _fold_verdict(self, verdict: _Verdict, place: tuple[int, int]) -> None:
         self.reputation.count(agreed=verdict.agree, dissented=verdict.dissent, faulted=verdict.faulted)
         for evidence in verdict.evidence:
             self.judged_to = max(self.judged_to, evidence[0])
-        task = self.ledger.apply_verdict(verdict.task, sequence, verdict.status, verdict.spec, verdict.source)
+        task = self.ledger.apply_verdict(verdict.task, place, verdict.status, verdict.spec, verdict.source)
         if task is not None:
             self.verdict_came(task)
             task.holders = []  # holders know their task: without this cycle both go as soon as nobody needs them

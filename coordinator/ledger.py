@@ -11,7 +11,9 @@ from collections import OrderedDict, deque
 from bus.messages import Abandoned, Assigned, Inconclusive, Refused, VerdictStatus
 from bus.wire import sha256_hex
 from coordinator.tasks import (
+    FINISHED_BYTES,
     NO_INPUT,
+    Finished,
     Shapes,
     Source,
     Submission,
@@ -19,6 +21,7 @@ from coordinator.tasks import (
     pack_finished,
     unpack_finished,
 )
+from folds.remembered import Remembered
 
 __all__ = ["Ledger"]
 
@@ -26,11 +29,17 @@ _REMEMBERED = 10_000
 
 
 class Ledger:
-    """Every task there is. `open` by full name; `finished` packed; `refusals` not yet written, by source."""
+    """Every task there is. `open` by full name; `finished` packed; `refusals` not yet written, by source.
 
-    def __init__(self) -> None:
+    A name is free again for a submission that comes more than `keep_ms` after its verdict. By the server's time stamps of
+    the two, so that whoever folds the logs finds the same; what is in `finished` for longer does not count. VERDICTS must not lag
+    that far behind the other logs, so it is read first.
+    """
+
+    def __init__(self, keep_ms: int) -> None:
+        self.keep_ms = keep_ms
         self.open: dict[str, Task] = {}
-        self.finished: dict[str, bytes] = {}
+        self.finished = Remembered(FINISHED_BYTES)
         self.refusals: dict[Source, Refused] = {}
         self.fresh: deque[Task] = deque()
         self.cancels: deque[Task] = deque()
@@ -42,8 +51,8 @@ class Ledger:
         self.read_to = 0
         self.bytes_open = 0
         self.held_open = 0
-        self._refused_ahead: set[Source] = set()
-        self._early_needs: dict[str, Inconclusive] = {}
+        self.refused_ahead: set[Source] = set()
+        self.early_needs: dict[str, Inconclusive] = {}
 
     def __repr__(self) -> str:
         """How many tasks are in which state."""
@@ -54,18 +63,18 @@ class Ledger:
     def submit(self, submission: Submission) -> None:
         """Fold a well-formed line of TASKS."""
         name, source = submission.name, submission.source
-        if source in self._refused_ahead:
-            self._refused_ahead.discard(source)
-            return
-        packed = self.finished.get(name)
-        if packed is not None:
-            self._submit_finished(submission, packed)
+        if source in self.refused_ahead:
+            self.refused_ahead.discard(source)
             return
         task = self.open.get(name)
-        if task is None:
+        if task is not None and task.source == source:
+            self.attach(task, submission)
+            return
+        known = self.known(name)
+        if known is not None and not self._is_free(known, submission):
+            self._submit_finished(submission, known)
+        elif task is None:
             self._create(submission)
-        elif task.source == source:
-            self._attach(task, submission)
         elif task.settled:
             self._rival(task, submission)
         else:
@@ -74,8 +83,8 @@ class Ledger:
 
     def malformed(self, refusal: Refused) -> None:
         """Fold a line of TASKS that is no submission."""
-        if refusal.source in self._refused_ahead:
-            self._refused_ahead.discard(refusal.source)
+        if refusal.source in self.refused_ahead:
+            self.refused_ahead.discard(refusal.source)
         else:
             self.refusals[refusal.source] = refusal
 
@@ -118,12 +127,12 @@ class Ledger:
 
     def apply_assigned(self, decision: Assigned, at_ms: int) -> Task | None:
         """The open task of a decision, made if need be; None where the decision changes nothing any more."""
-        if decision.task in self.finished:
-            return None
         task = self.open.get(decision.task)
         if task is None:
+            if self._is_finished(decision.task, decision.source):
+                return None
             task = self._from_decision(decision, at_ms)
-        elif decision.attempt <= task.attempt:
+        elif decision.attempt <= task.attempt or decision.source < task.source:
             return None
         task.attempt = decision.attempt
         if decision.attempt == 1 or not decision.replaces:
@@ -133,9 +142,11 @@ class Ledger:
 
     def apply_abandoned(self, decision: Abandoned, at_ms: int) -> Task | None:
         """The open task that is given up; None where it already has a verdict."""
-        if decision.task in self.finished:
-            return None
-        task = self.open.get(decision.task) or self._from_decision(decision, at_ms)
+        task = self.open.get(decision.task)
+        if task is None:
+            if self._is_finished(decision.task, decision.source):
+                return None
+            task = self._from_decision(decision, at_ms)
         task.closing = True
         self.settle(task)
         self._uncount(task)
@@ -153,18 +164,18 @@ class Ledger:
         elif task is not None and task.rivals and any(rival.source == source for rival in task.rivals):
             task.rivals = [rival for rival in task.rivals if rival.source != source]
         elif source[0] > self.read_to:
-            self._refused_ahead.add(source)
+            self.refused_ahead.add(source)
 
     # What was accepted
 
     def apply_verdict(
-        self, name: str, sequence: int, status: VerdictStatus, spec: str, source: Source
+        self, name: str, place: tuple[int, int], status: VerdictStatus, spec: str, source: Source
     ) -> Task | None:
-        """Close a task; returns it if it was open."""
-        if name in self.finished:
-            return None
-        self._early_needs.pop(name, None)
+        """Close a task whose verdict stands at `place`, (sequence, time in ms); returns the task if it was open."""
         task = self.open.pop(name, None)
+        if task is None and self._is_finished(name, source):
+            return None
+        self.early_needs.pop(name, None)
         if task is not None:
             self._own(task, source, spec)
             task.closing = True
@@ -172,26 +183,26 @@ class Ledger:
             self.settle(task)
             source = task.source
         digest = task.digest if task is not None else _from_hex(spec)
-        self.finished[name] = pack_finished(digest, sequence, source, status)
+        sequence, at_ms = place
+        finished = Finished(digest, sequence, source, status, at_ms)
+        self.finished.put(name, pack_finished(finished), sequence)
         self.ended.append(name)
         return task
 
     def apply_inconclusive(self, line: Inconclusive) -> Task | None:
         """The verifier wants more results; returns the task if it is open and the need is new."""
-        if line.task in self.finished:
-            return None
         task = self.open.get(line.task)
         if task is None or task.attempt < line.after:
-            self._early_needs[line.task] = line
+            self.early_needs[line.task] = line
             return None
         return task if self._want(task, line) else None
 
     def overtaken(self, task: Task) -> bool:
         """Apply an `inconclusive` that was read before the attempt it speaks of; whether there was one."""
-        line = self._early_needs.get(task.name)
+        line = self.early_needs.get(task.name)
         if line is None or line.after > task.attempt:
             return False
-        del self._early_needs[task.name]
+        del self.early_needs[task.name]
         return self._want(task, line)
 
     @staticmethod
@@ -207,9 +218,9 @@ class Ledger:
     def _create(self, submission: Submission) -> None:
         task = Task(submission.name, submission.source, submission.at_ms)
         self.open[task.name] = task
-        self._attach(task, submission)
+        self.attach(task, submission)
 
-    def _attach(self, task: Task, submission: Submission) -> None:
+    def attach(self, task: Task, submission: Submission) -> None:
         """Give a record what its client wrote."""
         if task.raw is not None:
             return
@@ -259,8 +270,20 @@ class Ledger:
         task.source, task.digest = source, _from_hex(spec)
         task.rivals = [rival for rival in task.rivals or () if rival.source > source]
 
-    def _submit_finished(self, submission: Submission, packed: bytes) -> None:
-        known = unpack_finished(packed)
+    def known(self, name: str) -> Finished | None:
+        """What is remembered of the last finished task of that name."""
+        packed = self.finished.get(name)
+        return None if packed is None else unpack_finished(packed)
+
+    def _is_finished(self, name: str, source: Source) -> bool:
+        """Whether the task that was submitted at `source` has its verdict."""
+        known = self.known(name)
+        return known is not None and known.source >= source
+
+    def _is_free(self, known: Finished, submission: Submission) -> bool:
+        return known.source < submission.source and known.at_ms + self.keep_ms < submission.at_ms
+
+    def _submit_finished(self, submission: Submission, known: Finished) -> None:
         if known.source == submission.source:
             return
         if known.digest == submission.digest[:8]:

@@ -9,10 +9,13 @@ import asyncio
 import structlog
 
 from bus.connection import Bus
-from bus.terms import serve_terms, until_told
+from bus.subjects import token
+from bus.terms import Tally, serve_terms, until_told
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
-from coordinator.term import Term
+from coordinator.term import ROLE, Term
+from metrics.leadership import leadership
+from metrics.page import exposed
 
 __all__ = ["run"]
 
@@ -23,18 +26,26 @@ async def run(settings: Settings, bus: Bus | None = None, stop: asyncio.Event | 
     """Serve as a coordinator until `stop` is set, or a signal comes where no `stop` is given.
 
     Waits for ever for a bus that is away; `bus` is a connection to use instead of an own one. Raises
-    `coordinator.errors.UnknownStrategy` for a strategy that does not exist.
+    `coordinator.errors.UnknownStrategy` for a strategy that does not exist, `Malformed` for a name that is no token, and
+    `metrics.errors.AddressTaken` where the metrics cannot be served.
     """
     strategy_named(settings.strategy)
+    token("name", settings.name)  # it travels in a header of every record
     await until_told(_serve(settings, bus), stop)
     _log.info("stopped", name=settings.name)
 
 
 async def _serve(settings: Settings, bus: Bus | None) -> None:
     if bus is not None:
-        await serve_terms(bus, lambda: Term(bus, settings), name=settings.name)
+        await _terms(settings, bus)
         return
     async with await Bus.connect(
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as own:
-        await serve_terms(own, lambda: Term(own, settings), name=settings.name)
+        await _terms(settings, own)
+
+
+async def _terms(settings: Settings, bus: Bus) -> None:
+    tally = Tally()
+    async with exposed(settings.metrics_port, leadership(bus, ROLE, tally), host=settings.metrics_host):
+        await serve_terms(bus, lambda: Term(bus, settings, tally), name=settings.name, tally=tally)

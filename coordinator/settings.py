@@ -7,8 +7,11 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from bus.streams import KEEP_MS
 from bus.subjects import DEFAULT_CLUSTER
+from metrics.page import LOOPBACK
 
 __all__ = ["Settings", "Timing"]
 
@@ -25,7 +28,8 @@ class Timing:
     Retries wait `backoff_ms`, doubled each time up to `backoff_limit_ms`. A task out of attempts whose
     last claim came less than `settle_ms` ago waits for the verifier. A retry that has found too few nodes for `stranded_ms` asks
     for fewer at once, and is given up if every node that fits is used up; one that was heard in the last `return_ms` may return. Claims that the verifier passed over are made good after `unjudged_ms`. A verdict is published again
-    for a submission no older than `resubmitted_ms` when a leadership begins. The tick is every `tick_ms`.
+    for a submission no older than `resubmitted_ms` when a leadership begins. The tick is every `tick_ms`. For `keep_ms` after its
+    verdict an id stands for that verdict; it must be the same for all coordinators of a cluster.
     """
 
     tick_ms: int = 250
@@ -40,6 +44,7 @@ class Timing:
     return_ms: int = 600_000
     unjudged_ms: int = 60_000
     resubmitted_ms: int = 60_000
+    keep_ms: int = KEEP_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +53,20 @@ class Settings:
 
     `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
     log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
-    epoch; nothing else in this package asks for the time.
+    epoch; nothing else in this package asks for the time. `data` holds copies of checkpoints, so that a restart need not fetch them:
+    it may be lost. A checkpoint is made every `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
     """
 
+    data: Path
     url: str | None = None
     cluster: str = DEFAULT_CLUSTER
     name: str = field(default_factory=lambda: f"coordinator-{secrets.token_hex(4)}")
     strategy: str = "weighted"
+    checkpoint_s: float = 10.0
     open_tasks: int = 200_000
     open_bytes: int = _GIB
     seed: int = 0
     timing: Timing = Timing()
+    metrics_port: int = 0
+    metrics_host: str = LOOPBACK
     clock: Callable[[], float] = time.time

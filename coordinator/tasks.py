@@ -5,6 +5,7 @@ few packed bytes. Records only; who changes them is `ledger` (what the logs say)
 """
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from bus.messages import Place, Quorum, TaskSpec, VerdictStatus, VerifyPolicy
 
 __all__ = [
     "ANSWERED",
+    "FINISHED_BYTES",
     "LOST",
     "NO_INPUT",
     "REPLACED",
@@ -37,7 +39,10 @@ RUNNING, ANSWERED, LOST, REPLACED = range(4)
 NO_INPUT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of nothing: most tasks have no input, and share this string."""
 
-_FINISHED = struct.Struct("<8sQQHB")
+_FINISHED = struct.Struct("<8sQQHBQ")
+FINISHED_BYTES = _FINISHED.size
+"""What is kept of a finished task, beside its name."""
+
 _STATUSES: tuple[VerdictStatus, ...] = ("verified", "failed", "cancelled", "expired")
 _SMOOTHING = 0.2
 _MANY_ESTIMATES = 10_000
@@ -94,6 +99,17 @@ class Shapes:
                 self._shapes.clear()
             shape = self._shapes[key] = Shape(spec, self._estimate(work.module, work.entry))
         return shape
+
+    def learnt(self) -> list[tuple[str, str, float]]:
+        """Module, entry and expected milliseconds of all that was seen."""
+        return [
+            (*of, each.expected_ms) for of, each in self._estimates.items() if each.expected_ms is not None
+        ]
+
+    def know(self, learnt: Iterable[tuple[str, str, float]]) -> None:
+        """Undo `learnt`."""
+        for module, entry, expected_ms in learnt:
+            self._estimate(module, entry).expected_ms = expected_ms
 
     def _estimate(self, module: str, entry: str) -> Estimate:
         if len(self._estimates) >= _MANY_ESTIMATES:
@@ -213,20 +229,22 @@ class Task:
 
 
 class Finished(NamedTuple):
-    """What remains of a finished task."""
+    """What remains of a finished task: its digest (eight bytes), and where and when its verdict was written."""
 
     digest: bytes
     verdict: int
     source: Source
     status: VerdictStatus
+    at_ms: int
 
 
-def pack_finished(digest: bytes, verdict: int, source: Source, status: VerdictStatus) -> bytes:
-    """A finished task in 27 bytes: eight of its digest, its verdict's sequence, its source and status."""
-    return _FINISHED.pack(digest[:8], verdict, source[0], source[1], _STATUSES.index(status))
+def pack_finished(finished: Finished) -> bytes:
+    """A finished task in `FINISHED_BYTES`."""
+    digest, verdict, source, status, at_ms = finished
+    return _FINISHED.pack(digest[:8], verdict, *source, _STATUSES.index(status), at_ms)
 
 
 def unpack_finished(packed: bytes) -> Finished:
     """Undo `pack_finished`."""
-    digest, verdict, sequence, line, status = _FINISHED.unpack(packed)
-    return Finished(digest, verdict, (sequence, line), _STATUSES[status])
+    digest, verdict, sequence, line, status, at_ms = _FINISHED.unpack(packed)
+    return Finished(digest, verdict, (sequence, line), _STATUSES[status], at_ms)

@@ -1,10 +1,12 @@
 """One term of a coordinator: it follows the logs as a standby, takes the lease, leads, and ends when somebody else leads.
 
 Guarantees that nobody is told of a decision before it is durable, and that whatever ends a term, nothing of its memory is used again: the
-next term folds the logs anew. What is decided is `core`'s; this is only the order of reading and writing.
+next term begins from the last checkpoint and folds what came since. What is decided is `core`'s; this is only the order of reading and
+writing.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -12,11 +14,13 @@ import structlog
 
 from bus.connection import Bus
 from bus.errors import BusError
+from bus.fence import Leadership
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
-from bus.streams import last_sequence
-from bus.terms import first_of
+from bus.streams import last_sequence, last_sequences
+from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
+from coordinator import checkpoint
 from coordinator.core import Core
 from coordinator.courier import Courier
 from coordinator.desk import Desk
@@ -24,6 +28,12 @@ from coordinator.instructions import Instructions, Token
 from coordinator.lookups import Lookups
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
+from coordinator.trimmer import Trimmer
+from folds.keeper import Keeper, Snapshot
+from folds.manifest import Manifest
+from folds.shelf import Shelf
+from folds.store import Checkpoint, CheckpointStore
+from folds.trimming import mark
 
 __all__ = ["ROLE", "Term"]
 
@@ -39,22 +49,34 @@ _BACKLOG_MAX = 8192
 class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
-    def __init__(self, bus: Bus, settings: Settings) -> None:
+    def __init__(self, bus: Bus, settings: Settings, tally: Tally | None = None) -> None:
         self.core = Core(bus.subjects, strategy_named(settings.strategy), settings.timing, seed=settings.seed)
         self._bus = bus
         self._settings = settings
+        self._tally = tally or Tally()
         self._tasks = LogReader(bus, "tasks", self._on_tasks)
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
-        self._results: LogReader | None = None
+        self._results = LogReader(bus, "results", self._on_results)
         self._lease = Lease(bus, ROLE, settings.name)
         self._courier = Courier(bus)
         self._lookups = Lookups(bus, self.core, self._wake)
         self._desk = Desk(bus, self.core, settings, self._wake)
+        self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
         self._paused = False
         self._full = asyncio.Event()
+        self._held = False
+        self._shelf = Shelf(settings.data / "checkpoint")
+        self._keeper = Keeper(
+            bus,
+            CheckpointStore(bus, ROLE, checkpoint.VERSION, self._shelf),
+            self.core.ledger.finished,
+            self._take,
+            every_s=settings.checkpoint_s,
+        )
+        self._trimmer = Trimmer(bus, self.core, settings.timing.keep_ms)
 
     def __repr__(self) -> str:
         """Whether it leads, and what it knows."""
@@ -65,16 +87,30 @@ class Term:
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes ASSIGNMENTS (raises `Fenced`)."""
         await self._desk.listen()
+        begun = time.monotonic()
         await self._beside(self._catch_up())
-        _log.info("following", name=self._settings.name, folded=self.core.positions)
+        took_s = round(time.monotonic() - begun, 3)
+        _log.info("following", name=self._settings.name, folded=self.core.positions, took_s=took_s)
         followed = (self._assignments, self._verdicts, self._tasks)
-        await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        await self._beside(
+            self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
+        )
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
         assert self._writer is not None  # noqa: S101 -- taken over
-        _log.info("leading", name=self._settings.name, epoch=self.core.epoch, open=len(self.core.ledger.open))
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info(
+            "leading",
+            name=self._settings.name,
+            epoch=self.core.epoch,
+            open=len(self.core.ledger.open),
+            took_ms=took_ms,
+        )
         await self._beside(
             self._lease.lost.wait(),
             self._courier.run(),
+            self._keeper.run(),
+            self._trim(),
             self._writer.ended(),
             self._verdicts.ended(),
             self._tasks.ended(),
@@ -86,13 +122,13 @@ class Term:
         self.core.leading = False
         await self._desk.close()
         for reader in (self._tasks, self._results, self._verdicts, self._assignments):
-            if reader is not None:
-                await reader.stop()
+            await reader.stop()
         if self._writer is not None:
             await self._writer.stop()
         await self._lookups.close()
         if self._bus.is_connected:
             await self._courier.flush()
+        self._shelf.close()
         await self._lease.release()
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
@@ -100,34 +136,82 @@ class Term:
         await first_of(*work, self._tick())
 
     async def _catch_up(self) -> None:
+        positions = self.core.positions
+        begin = await self._keeper.begin(positions, self._restore)
+        positions.update(begin.positions)
+        self.core.ledger.read_to = positions["tasks"]
+        self.core.verdicts_from = begin.first["verdicts"]
         # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
         for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+            reader.position = positions[log]
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
-        first = max(1, self.core.judged_to - _HINTS_BEFORE)
-        self._results = LogReader(self._bus, "results", self._on_results, start=first)
+        if not begin.restored:
+            positions["results"] = max(positions["results"], self.core.judged_to - _HINTS_BEFORE - 1)
+        self._results.position = positions["results"]
         self._results.start()
+        self._tasks.position = positions["tasks"]
         self._tasks.start()
         await first_of(
             self._tasks.reached(await last_sequence(self._bus, "tasks")),
             self._full.wait(),
         )
 
+    def _restore(self, kept: Checkpoint) -> None:
+        checkpoint.restore(self.core, kept.state, kept.runs, self._now_ms())
+
+    async def _take(self) -> Snapshot | None:
+        """The state for a checkpoint, once all that was decided is durable; meanwhile nothing is decided."""
+        writer = self._writer
+        if writer is None or not self.core.leading:
+            return None
+        self._held = True
+        try:
+            while not (self.core.is_decided and writer.is_idle):
+                self._carry_out(self.core.take_instructions())
+                await writer.flushed()
+            now_ms = self._now_ms()
+            mark(self.core.marks, now_ms, self.core.positions)
+            manifest = Manifest(
+                fold=ROLE,
+                version=checkpoint.VERSION,
+                positions=dict(self.core.positions),
+                written_ms=now_ms,
+                writer=self._settings.name,
+                epoch=self.core.epoch,
+            )
+            return manifest, checkpoint.pack(self.core)
+        finally:
+            self._held = False
+            self._wake()
+
+    async def _trim(self) -> None:
+        """After each checkpoint, cut from the logs what nobody needs any more."""
+        seen = self._keeper.saved
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_s / 2)
+            if self._keeper.saved is not seen:
+                seen = self._keeper.saved
+                await self._trimmer.trim(self._now_ms())
+                self._wake()
+
     async def _take_over(self) -> None:
         """Fold what was decided until now, and only then begin to decide."""
-        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
-        last = await last_sequence(self._bus, "assignments")
-        await self._assignments.reached(last)
+        ends = await last_sequences(self._bus, ("verdicts", "assignments"))
+        await self._verdicts.reached(ends["verdicts"])
+        await self._assignments.reached(ends["assignments"])
         await self._assignments.stop()
+        self.core.lead(self._settings.name, self._now_ms())
+        self._tally.leads()
         self._writer = FencedWriter(
             self._bus,
             self._bus.subjects.stream("assignments"),
             self._bus.subjects.assignments,
             last=self._assignments.position,
             on_durable=self._on_durable,
+            leadership=Leadership(self._settings.name, self.core.epoch),
         )
         self._writer.start()
-        self.core.lead(self._settings.name, self._now_ms())
         self._wake()
         await self._desk.open()
 
@@ -173,7 +257,7 @@ class Term:
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self.core.leading:
+        if self.core.leading and not self._held:
             self._carry_out(self.core.decide(self._now_ms()))
 
     def _carry_out(self, instructions: Instructions) -> None:

@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from bus.connection import Bus
 from bus.server import NatsServer
-from bus.streams import StreamLimits, ensure_streams
+from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
 
 _clusters = itertools.count()
 
@@ -21,9 +21,7 @@ _clusters = itertools.count()
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
-SMALL = StreamLimits(
-    max_bytes=dict.fromkeys(("tasks", "assignments", "results", "verdicts", "blobs"), 64 * 1024**2)
-)
+SMALL = StreamLimits(max_bytes=dict.fromkeys(DEFAULT_MAX_BYTES, 64 * 1024**2))
 """JetStream reserves a stream's space; many test clusters share one server's disk."""
 
 

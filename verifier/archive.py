@@ -7,11 +7,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-import nats.errors
-import nats.js.errors
-
 from bus.connection import Bus
 from bus.errors import BusUnavailable
+from bus.leader import confirmed, stored
 from bus.messages import Pending, Verdict
 from bus.signing import VERDICTS, open_signed
 from bus.wire import MAX_MESSAGE_BYTES, encode, join_lines
@@ -79,12 +77,12 @@ class Archive:
 
     async def _read(self, sequence: int, line: int) -> bytes:
         stream = self._bus.subjects.stream("verdicts")
-        try:
-            message = await self._bus.js.get_msg(stream, seq=sequence, direct=True)
-        except nats.js.errors.NotFoundError:
+        message = await stored(self._bus, stream, sequence=sequence)
+        if message is None:
+            # A verdict is in its place for good: nobody but a leader that others have replaced does not have it, unless it was trimmed.
+            if (await confirmed(self._bus, stream)).first <= sequence:
+                raise BusUnavailable(f"{stream} is changing its leader: ask again")
             raise BusUnavailable(
                 f"{stream} no longer holds sequence {sequence}: it was trimmed; restore it from a backup"
-            ) from None
-        except (TimeoutError, nats.errors.Error) as error:
-            raise BusUnavailable(f"cannot read {stream}: {error or 'time-out'}; ask again") from None
+            )
         return open_signed(message.data or b"", VERDICTS)[1][line]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from bus.errors import BadSignature, Malformed
+from bus.errors import BadSignature, Malformed, UnknownKind
 from bus.messages import (
     Abandoned,
     Assigned,
@@ -25,6 +25,7 @@ from bus.messages import (
     Enrolled,
     Inconclusive,
     Late,
+    Leader,
     Result,
     Verdict,
     VerdictLine,
@@ -57,34 +58,40 @@ class Core:
 
     def __init__(self) -> None:
         self.decided = 0
+        self.epoch = 0
         self.counters: Counter[str] = Counter()
         self.reputation = Reputation()
-        self._owners: dict[str, str] = {}
-        self._open: dict[str, OpenTask] = {}
-        self._settled = Settled()
+        self.owners: dict[str, str] = {}
+        self.open: dict[str, OpenTask] = {}
+        self.settled = Settled()
         self._dirty: dict[str, None] = {}
 
     def __repr__(self) -> str:
         """How much is known."""
-        return f"Core(decided={self.decided}, open={len(self._open)}, {self._settled!r})"
+        return f"Core(decided={self.decided}, open={len(self.open)}, {self.settled!r})"
 
     @property
     def open_tasks(self) -> int:
         """Tasks without a verdict."""
-        return len(self._open)
+        return len(self.open)
 
     @property
     def nodes(self) -> int:
         """Enrolled nodes."""
-        return len(self._owners)
+        return len(self.owners)
 
     def place(self, name: str) -> Place | None:
         """Where in VERDICTS (sequence, line) the task's verdict is; None until it is durable."""
-        return self._settled.place(name)
+        return self.settled.place(name)
 
     def owner(self, node: str) -> str | None:
         """The key (hex) that owns a node id, None where nobody enrolled it."""
-        return self._owners.get(node)
+        return self.owners.get(node)
+
+    def reopen(self, name: str, task: OpenTask) -> None:
+        """Go on with a task that was kept; it is judged anew."""
+        self.open[name] = task
+        self._dirty[name] = None
 
     # -- ASSIGNMENTS -----------------------------------------------------------------------------------
 
@@ -93,6 +100,8 @@ class Core:
         for line in _split(body):
             try:
                 decision = decode(line, _DECISION)
+            except UnknownKind:
+                continue  # a newer peer's, and no damage
             except Malformed as error:
                 self._ignore("malformed decision", sequence=sequence, detail=str(error))
                 continue
@@ -100,16 +109,21 @@ class Core:
                 self._assigned(sequence, decision)
             elif type(decision) is Enrolled:
                 # The first key to claim a node id owns it, for ever: a later claim is a take-over attempt.
-                self._owners.setdefault(decision.node, decision.key)
-            elif type(decision) is Abandoned and decision.task not in self._settled:
-                self._task(decision.task).abandoned = decision
-                self._dirty[decision.task] = None
+                self.owners.setdefault(decision.node, decision.key)
+            elif type(decision) is Abandoned:
+                self._abandoned(decision)
         self.decided = sequence
+
+    def _abandoned(self, decision: Abandoned) -> None:
+        name = decision.task
+        if name in self.open or not self.settled.has(name, decision.source):
+            self._task(name).abandoned = decision
+            self._dirty[name] = None
 
     def _assigned(self, sequence: int, assigned: Assigned) -> None:
         name = assigned.task
-        if name in self._settled:
-            self._settled.owe(name, sequence, assigned)
+        if name not in self.open and self.settled.has(name, assigned.source):
+            self.settled.owe(name, sequence, assigned)
             return
         task = self._task(name)
         if task.attempts:
@@ -123,9 +137,9 @@ class Core:
             self._dirty[name] = None
 
     def _task(self, name: str) -> OpenTask:
-        task = self._open.get(name)
+        task = self.open.get(name)
         if task is None:
-            task = self._open[name] = OpenTask()
+            task = self.open[name] = OpenTask()
         return task
 
     # -- RESULTS ---------------------------------------------------------------------------------------
@@ -142,7 +156,7 @@ class Core:
         """Take in one opened entry of RESULTS; ASSIGNMENTS must be folded up to its horizon."""
         if claims.malformed:
             self.counters["malformed"] += claims.malformed
-        owner = self._owners.get(claims.node)
+        owner = self.owners.get(claims.node)
         if owner != claims.key:
             reason = "unknown node" if owner is None else "wrong key"
             self.counters[reason] += len(claims.members)
@@ -160,7 +174,7 @@ class Core:
         if result.decision > self.decided:
             return "future decision"
         name = result.task
-        task = self._open.get(name)
+        task = self.open.get(name)
         if task is None:
             return self._claim_late(node, result, place)
         reason = _unfit(task.attempts, node, result)
@@ -178,16 +192,16 @@ class Core:
         return reason
 
     def _claim_late(self, node: str, result: Result, place: Place) -> str:
-        attempts = self._settled.owed(result.task, node, result.attempt)
+        attempts = self.settled.owed(result.task, node, result.attempt)
         if not attempts:
-            return "settled" if result.task in self._settled else "not assigned"
+            return "settled" if result.task in self.settled else "not assigned"
         reason = _unfit(attempts, node, result)
         if reason and reason not in UNUSABLE:
             return reason
         if reason or result.status == "fault":  # neither honest nor false: there is nothing to agree with
-            self._settled.fault(result.task, node, result.attempt)
-        elif self._settled.hear(result.task, node):
-            self._settled.add_late(result.task, node, agreement.of_result(result), place)
+            self.settled.fault(result.task, node, result.attempt)
+        elif self.settled.hear(result.task, node):
+            self.settled.add_late(result.task, node, agreement.of_result(result), place)
         return reason
 
     # -- VERDICTS --------------------------------------------------------------------------------------
@@ -205,6 +219,8 @@ class Core:
         for at, line in enumerate(members):
             try:
                 message = decode(line, _LINE)
+            except UnknownKind:
+                continue
             except Malformed as error:
                 self._ignore("foreign verdicts", sequence=sequence, detail=str(error))
                 continue
@@ -212,39 +228,46 @@ class Core:
 
     def _fold_line(self, message: VerdictLine, place: Place) -> None:
         if type(message) is Verdict:
-            if message.task in self._settled:
+            if self.settled.has(message.task, message.source):
                 self._ignore("second verdict", sequence=place[0], task=message.task)
                 return
-            self._close(
-                message.task, agreement.of_verdict(message), (*message.agree, *message.dissent), place
-            )
+            counted = (*message.agree, *message.dissent)
+            self._close(message.task, agreement.of_verdict(message), counted, message.source, place)
         elif type(message) is Inconclusive:
-            if message.task not in self._settled:
-                task = self._task(message.task)
-                task.asked_after = max(task.asked_after, message.after)
-                task.named += message.faulted
+            # Also where there is a verdict under this name already: then that was of an earlier task.
+            task = self._task(message.task)
+            task.asked_after = max(task.asked_after, message.after)
+            task.named += message.faulted
         elif type(message) is Late:
-            self._settled.forget_late(message.task, message.node)
+            self.settled.forget_late(message.task, message.node)
+        elif type(message) is Leader:
+            self.epoch = max(self.epoch, message.epoch)
         self.reputation.fold(message)
 
     def placed(self, sequence: int, emissions: Iterable[Emission]) -> None:
         """The lines of `emissions` are durable, together at `sequence`."""
         for at, (_, message, _) in enumerate(emissions):
             if type(message) is Verdict:
-                self._settled.set_place(message.task, (sequence, at))
+                self.settled.set_place(message.task, (sequence, at))
             self.reputation.fold(message)
 
     # -- judging ---------------------------------------------------------------------------------------
+
+    def lead(self, leader: str) -> Emission:
+        """Begin to judge, under the next epoch; VERDICTS must be folded to its end. Returns the line to write before any other."""
+        self.epoch += 1
+        line = Leader(epoch=self.epoch, leader=leader)
+        return Emission(encode(line), line, together=False)
 
     def judge(self) -> list[Emission]:
         """Decide all that can be decided; the lines to write, in order. Each is given out once."""
         emissions: list[Emission] = []
         dirty, self._dirty = self._dirty, {}
         for name in dirty:
-            task = self._open.get(name)
+            task = self.open.get(name)
             if task is not None:
                 emissions.extend(self._judge(name, task))
-        emissions.extend(Emission(encode(late), late, together=False) for late in self._settled.take_late())
+        emissions.extend(Emission(encode(late), late, together=False) for late in self.settled.take_late())
         return emissions
 
     def _judge(self, name: str, task: OpenTask) -> Iterable[Emission]:
@@ -254,11 +277,12 @@ class Core:
             outcome = policies.policy_for(task.attempts[0][1].verify).decide(task.standing())
         if isinstance(outcome, policies.Accept):
             verdict = lines.accepted(name, task, outcome)
-            self._close(name, task.votes[outcome.agreeing[0]].key, task.votes)
+            key = task.votes[outcome.agreeing[0]].key
+            self._close(name, key, task.votes, verdict.source)
             return (Emission(encode(verdict), verdict, task.attempts[0][1].together),)
         if task.abandoned is not None:
             verdict = lines.given_up(task, task.abandoned)
-            self._close(name, agreement.NOTHING, ())
+            self._close(name, agreement.NOTHING, (), verdict.source)
             return (Emission(encode(verdict), verdict, task.abandoned.together),)
         if isinstance(outcome, policies.Inconclusive) and not task.need_is_open:
             need = lines.undecided(name, task, outcome)
@@ -267,10 +291,12 @@ class Core:
             return (Emission(encode(need), need, together=False),)
         return ()
 
-    def _close(self, name: str, key: bytes, counted: Collection[str], place: Place = (0, 0)) -> None:
-        task = self._open.pop(name, None) or OpenTask()
+    def _close(
+        self, name: str, key: bytes, counted: Collection[str], source: Place, place: Place = (0, 0)
+    ) -> None:
+        task = self.open.pop(name, None) or OpenTask()
         self._dirty.pop(name, None)
-        self._settled.close(name, task, key, counted, place)
+        self.settled.close(name, task, key, counted, source=source, place=place)
 
     def _ignore(self, reason: str, **facts: object) -> None:
         self.counters[reason] += 1

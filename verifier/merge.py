@@ -67,6 +67,12 @@ class Merge:
         """The sequence in RESULTS of the last claims held, 0 if none are held."""
         return self._held[-1].sequence if self._held else 0
 
+    @property
+    def oldest(self) -> int:
+        """The sequence in RESULTS of the first claims that are not given out in whole, 0 if all are."""
+        waiting = [claims.sequence for claims in self._held] + [each[2].sequence for each in self._aside]
+        return min(waiting, default=0)
+
     def cut(self, end: int, newest: int) -> None:
         """Drop answers to decisions beyond `end` from the claims up to `newest`.
 

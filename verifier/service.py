@@ -10,9 +10,11 @@ import structlog
 
 from bus.connection import Bus
 from bus.signing import Identity
-from bus.terms import serve_terms, until_told
+from bus.terms import Tally, serve_terms, until_told
+from metrics.leadership import leadership
+from metrics.page import exposed
 from verifier.settings import VerifierSettings
-from verifier.term import Term
+from verifier.term import SERVICE, Term
 
 __all__ = ["run"]
 
@@ -22,7 +24,8 @@ _log = structlog.get_logger("verifier")
 async def run(settings: VerifierSettings, *, stop: asyncio.Event | None = None) -> None:
     """Serve as a verifier until `stop` is set, or a signal comes where no `stop` is given.
 
-    Waits for ever for a bus that is away. Raises `bus.errors.IdentityUnusable` if the identity on disk cannot be used.
+    Waits for ever for a bus that is away. Raises `bus.errors.IdentityUnusable` if the identity on disk cannot be used, and
+    `metrics.errors.AddressTaken` where the metrics cannot be served.
     """
     identity = Identity.load(settings.identity)
     await until_told(_serve(settings, identity), stop)
@@ -33,4 +36,10 @@ async def _serve(settings: VerifierSettings, identity: Identity) -> None:
     async with await Bus.connect(
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
-        await serve_terms(bus, lambda: Term(bus, identity, settings), name=settings.name)
+        tally = Tally()
+        async with exposed(
+            settings.metrics_port, leadership(bus, SERVICE, tally), host=settings.metrics_host
+        ):
+            await serve_terms(
+                bus, lambda: Term(bus, identity, settings, tally), name=settings.name, tally=tally
+            )

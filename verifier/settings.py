@@ -8,6 +8,7 @@ from pathlib import Path
 from bus.connection import cluster_from_environment, url_from_environment
 from bus.errors import Malformed
 from bus.subjects import token
+from metrics.page import LOOPBACK
 from verifier.errors import SettingsRefused
 
 __all__ = ["VerifierSettings"]
@@ -22,9 +23,12 @@ def _default_name() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """One verifier: `data` holds its identity; `name` tells it from its standbys in the lease and in `health`.
+    """One verifier: `data` holds its identity, and copies of checkpoints; `name` tells it from its standbys in the lease and in `health`.
 
+    `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again. A checkpoint is made
+    every `checkpoint_s` at most.
     `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again.
+    `metrics_port` 0 serves no metrics.
     Raises `SettingsRefused`, naming field and limit.
     """
 
@@ -33,6 +37,9 @@ class VerifierSettings:
     cluster: str = field(default_factory=cluster_from_environment)
     name: str = field(default_factory=_default_name)
     kept_bytes: int = 32 * _MIB
+    checkpoint_s: float = 10.0
+    metrics_port: int = 0
+    metrics_host: str = LOOPBACK
 
     def __post_init__(self) -> None:
         for setting in ("cluster", "name"):

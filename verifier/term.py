@@ -1,26 +1,34 @@
 """One term of a verifier: it follows the logs as a standby, takes the lease, leads, and ends when somebody else writes.
 
 Guarantees that nobody is told of a verdict before it is durable, and that whatever ends a term, nothing of its memory is used
-again: the next term folds the logs anew. Decisions are `verifier.core`'s; this is only the order of reading and writing.
+again: the next term begins from the last checkpoint and folds what came since. Decisions are `verifier.core`'s; this is only the
+order of reading and writing.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 import structlog
 
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced
+from bus.fence import Leadership
 from bus.lease import LEASE_TTL_S, Lease
 from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
-from bus.streams import last_sequence
-from bus.terms import first_of
+from bus.streams import lag_behind, last_sequence, last_sequences
+from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
-from verifier import reputation
+from folds.keeper import Keeper, Snapshot
+from folds.manifest import Manifest
+from folds.shelf import Shelf
+from folds.store import Checkpoint, CheckpointStore
+from verifier import checkpoint, reputation
 from verifier.archive import Archive
 from verifier.claims import Claims, Refusal, open_claims
 from verifier.core import Core, Emission
@@ -28,7 +36,7 @@ from verifier.merge import Merge
 from verifier.notices import Notices
 from verifier.settings import VerifierSettings
 
-__all__ = ["Term"]
+__all__ = ["SERVICE", "Term"]
 
 _log = structlog.get_logger("verifier")
 
@@ -46,15 +54,20 @@ _GRACE_S = 0.05
 class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
-    def __init__(self, bus: Bus, identity: Identity, settings: VerifierSettings) -> None:
+    def __init__(
+        self, bus: Bus, identity: Identity, settings: VerifierSettings, tally: Tally | None = None
+    ) -> None:
         self.core = Core()
         self.leading = False
         self._bus = bus
         self._identity = identity
         self._settings = settings
+        self._tally = tally or Tally()
+        self._since_ms = 0
         self._merge = Merge()
         self._held = asyncio.Event()
         self._paused = False
+        self._judging = True
         self._written = 0
         self._decisions = LogReader(bus, "assignments", self._on_decisions)
         self._results = LogReader(bus, "results", self._on_results)
@@ -64,6 +77,14 @@ class Term:
         self._notices = Notices(bus)
         self._writer: FencedWriter[Emission] | None = None
         self._desk: ServiceDesk | None = None
+        self._shelf = Shelf(settings.data / "checkpoint")
+        self._keeper = Keeper(
+            bus,
+            CheckpointStore(bus, SERVICE, checkpoint.VERSION, self._shelf),
+            self.core.settled.old,
+            self._take,
+            every_s=settings.checkpoint_s,
+        )
 
     def __repr__(self) -> str:
         """Whether it leads, and what it knows."""
@@ -71,11 +92,19 @@ class Term:
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes VERDICTS (raises `Fenced`)."""
+        begun = time.monotonic()
+        await self._open_desk()
         await self._beside(self._catch_up())
-        _log.info("following", name=self._settings.name, folded=self.health().folded)
+        took_s = round(time.monotonic() - begun, 3)
+        _log.info("following", name=self._settings.name, folded=self.health().folded, took_s=took_s)
         followed = (self._verdicts, self._decisions, self._results)
-        await self._beside(self._lease.acquire(), *(reader.ended() for reader in followed))
+        await self._beside(
+            self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
+        )
+        begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
+        took_ms = round((asyncio.get_running_loop().time() - begun) * 1000, 1)
+        _log.info("taken over", name=self._settings.name, took_ms=took_ms)
         while self.leading:
             await self._beside(self._lease.lost.wait(), *self._leading_work())
             await self._beside(self._hold_on(), *self._leading_work())
@@ -84,6 +113,7 @@ class Term:
         assert self._writer is not None  # noqa: S101 -- taken over
         return (
             self._notices.run(),
+            self._keeper.run(),
             self._writer.ended(),
             self._decisions.ended(),
             self._results.ended(),
@@ -97,6 +127,7 @@ class Term:
         assert self._writer is not None  # noqa: S101 -- taken over
         self.leading = False
         await self._close_desk()
+        await self._open_desk()
         try:
             async with asyncio.timeout(_HOLD_ON_S):
                 await self._lease.acquire()
@@ -118,6 +149,7 @@ class Term:
             await self._writer.stop()
         if self._bus.is_connected:
             await self._notices.flush()
+        self._shelf.close()
         await self._lease.release()
 
     def health(self) -> ServiceHealth:
@@ -126,6 +158,8 @@ class Term:
             service=SERVICE,
             name=self._settings.name,
             leading=self.leading,
+            epoch=self.core.epoch,
+            since_ms=self._since_ms if self.leading else 0,
             folded={
                 "assignments": self.core.decided,
                 "results": self._results.position,
@@ -135,6 +169,21 @@ class Term:
             open=self.core.open_tasks,
             waiting=len(self._merge),
         )
+
+    async def _health(self) -> ServiceHealth:
+        health = self.health()
+        return msgspec.structs.replace(health, lag=await lag_behind(self._bus, health.folded))
+
+    async def _open_desk(self) -> None:
+        """Say who is here; what a leader is asked is answered from `_lead` on."""
+        self._desk = await ServiceDesk.open(
+            self._bus,
+            SERVICE,
+            "1.1.0",
+            "Judges results and keeps verdicts.",
+            instance=self._settings.name,
+        )
+        await self._desk.answer("instances", bytes, lambda _: self._health(), each=True)
 
     async def _close_desk(self) -> None:
         desk, self._desk = self._desk, None
@@ -146,22 +195,60 @@ class Term:
         await first_of(*work, self._ask_for_the_end())
 
     async def _catch_up(self) -> None:
+        begin = (await self._keeper.begin(("assignments", "results", "verdicts"), self._restore)).positions
+        self.core.decided = begin["assignments"]
         # VERDICTS first, RESULTS last: then most tasks are known to be closed before anything is kept about them.
         for log, reader in (
             ("verdicts", self._verdicts),
             ("assignments", self._decisions),
             ("results", self._results),
         ):
+            reader.position = begin[log]
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
+
+    def _restore(self, kept: Checkpoint) -> None:
+        checkpoint.restore(self.core, kept.state, kept.runs)
+
+    async def _take(self) -> Snapshot | None:
+        """The state for a checkpoint, once all that was judged is durable; meanwhile nothing is judged."""
+        writer = self._writer
+        if writer is None or not self.leading:
+            return None
+        self._judging = False
+        try:
+            while not writer.is_idle:
+                await writer.flushed()
+            manifest = Manifest(
+                fold=SERVICE,
+                version=checkpoint.VERSION,
+                positions={
+                    "assignments": self.core.decided,
+                    # What the merge holds back is read again.
+                    "results": self._merge.oldest - 1 if self._merge.oldest else self._results.position,
+                    "verdicts": self._written,
+                },
+                written_ms=int(time.time() * 1000),
+                writer=self._settings.name,
+                epoch=self.core.epoch,
+            )
+            return manifest, checkpoint.pack(self.core)
+        finally:
+            self._judging = True
+            if self.leading:
+                self._judge()
 
     async def _take_over(self) -> None:
         """Fold what was written until now, and only then begin to judge."""
         # What came in before the take-over is weighed as a whole: an answer in RESULTS beats a later abandonment.
-        await self._decisions.reached(await last_sequence(self._bus, "assignments"))
-        await self._results.reached(await last_sequence(self._bus, "results"))
-        await self._verdicts.reached(await last_sequence(self._bus, "verdicts"))
+        ends = await last_sequences(self._bus, ("assignments", "results", "verdicts"))
+        await self._decisions.reached(ends["assignments"])
+        await self._results.reached(ends["results"])
+        await self._verdicts.reached(ends["verdicts"])
         await self._verdicts.stop()
+        opening = self.core.lead(self._settings.name)
+        self._tally.leads()
+        self._since_ms = int(time.time() * 1000)
         self._written = self._verdicts.position
         self._writer = FencedWriter(
             self._bus,
@@ -170,19 +257,22 @@ class Term:
             last=self._written,
             on_durable=self._on_durable,
             seal=lambda members: self._identity.seal(VERDICTS, members),
+            leadership=Leadership(self._settings.name, self.core.epoch),
         )
         self._writer.start()
+        self._writer.append(opening.line, opening)
         await self._lead()
 
     async def _lead(self) -> None:
         """Judge from here on, and answer questions."""
-        _log.info("leading", name=self._settings.name, folded=self.health().folded, open=self.core.open_tasks)
+        health = self.health()
+        _log.info("leading", name=health.name, epoch=health.epoch, folded=health.folded, open=health.open)
         self.leading = True
         self._judge()
-        self._desk = await ServiceDesk.open(self._bus, SERVICE, "1.0.0", "Judges results and keeps verdicts.")
+        assert self._desk is not None  # noqa: S101 -- opened by who follows
         await self._desk.answer("verdict", VerdictRequest, lambda asked: self._archive.answer(asked.tasks))
         await self._desk.answer("reputation", bytes, lambda _: reputation.answer(self.core.reputation))
-        await self._desk.answer("health", bytes, lambda _: self.health())
+        await self._desk.answer("health", bytes, lambda _: self._health())
 
     def _on_decisions(self, entry: Entry) -> None:
         self.core.fold_decisions(entry.sequence, entry.body)
@@ -210,7 +300,7 @@ class Term:
         for claims in ready:
             self.core.fold_claims(claims)
         self.core.refuse_future(self._merge.take_dropped())
-        if self.leading:
+        if self.leading and self._judging:
             self._judge()
         if self._paused:
             self._pace()
@@ -256,7 +346,8 @@ class Term:
             if self._merge.horizon <= end:
                 continue
             try:
-                end = await last_sequence(self._bus, "assignments")
+                # Confirmed: what a leader that was cut off does not know would be taken for forged, and an honest answer be lost.
+                end = await last_sequence(self._bus, "assignments", confirmed=True)
             except BusError as error:
                 _log.debug("asking the log", reason=str(error))
                 continue

@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import cluster, inspection, nodes, processes, tasks
+from ambient.cli import audit, cluster, inspection, nodes, processes, tasks
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -23,6 +23,7 @@ from ambient.errors import (
     TaskRejected,
 )
 from bus.errors import BusError, Malformed
+from metrics.errors import MetricsError
 
 __all__ = ["app", "main"]
 
@@ -44,7 +45,14 @@ app = App(
 )
 app.register_install_completion_command()
 
-for commands in (tasks.commands, nodes.commands, inspection.commands, cluster.commands, processes.commands):
+for commands in (
+    tasks.commands,
+    nodes.commands,
+    inspection.commands,
+    audit.commands,
+    cluster.commands,
+    processes.commands,
+):
     for command in commands:
         app.command(command, name=command.__name__.rstrip("_"))
 
@@ -103,6 +111,7 @@ def _exit_code(error: Exception) -> Exit:
         (Malformed, Exit.USAGE),
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
+        (MetricsError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )
     return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)

@@ -23,7 +23,16 @@ async def up(
     data: Annotated[
         Path | None, Parameter(help="Folder of the cluster; it holds cluster.json and the logs.")
     ] = None,
-    port: Annotated[int, Parameter(validator=PORT, help="NATS port on loopback; 0 picks a free one.")] = 4222,
+    servers: Annotated[
+        Literal[1, 3, 5], Parameter(help="How many NATS servers: three bear the loss of one, five of two.")
+    ] = 1,
+    port: Annotated[
+        int,
+        Parameter(
+            validator=PORT,
+            help="NATS port on loopback, of several servers the first one's; 0 picks free ones.",
+        ),
+    ] = 4222,
     strategy: Annotated[
         Literal["weighted", "round-robin", "least-loaded", "latency-aware"],
         Parameter(help="How nodes are chosen."),
@@ -49,6 +58,7 @@ async def up(
         nodes=nodes,
         coordinators=coordinators,
         verifiers=verifiers,
+        servers=servers,
         port=port,
         strategy=strategy,
         slots=slots,

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     OK = 0
     """Done; for `run` and `result`: the verdict is `verified`."""
     NOT_VERIFIED = 1
-    """The task ended otherwise: the guest failed, or it was cancelled or expired; for `check` and `doctor`: not fit."""
+    """The task ended otherwise: the guest failed, or it was cancelled or expired; for `check`, `doctor` and `audit`: not fit, or a promise is broken."""
     USAGE = 2
     """The command line is not right, or a file or task that it names."""
     REFUSED = 3

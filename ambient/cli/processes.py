@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import structlog
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
@@ -22,6 +22,14 @@ Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
     Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
 ]
+_SOME_TIME = validators.Number(gt=0)
+_CheckpointS = Annotated[
+    float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
+]
+_Metrics = Annotated[
+    int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
+]
+_MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
@@ -87,6 +95,17 @@ async def coordinator(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     strategy: Annotated[Strategy, Parameter(help="How nodes are chosen.")] = "weighted",
+    keep_hours: Annotated[
+        float,
+        Parameter(
+            validator=_SOME_TIME,
+            help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
+        ),
+    ] = 24.0,
+    checkpoint_s: _CheckpointS = 10.0,
+    data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -94,10 +113,20 @@ async def coordinator(
     _log_to_stderr(log_level)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
-        from coordinator.settings import Settings  # noqa: PLC0415 -- an extra
+        from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
     where = connection.settings
     instance = name or f"coordinator-{secrets.token_hex(4)}"
-    settings = Settings(url=where.nats, cluster=where.cluster, strategy=strategy, name=instance)
+    settings = Settings(
+        data=data or default_data(where.cluster) / "coordinator",
+        url=where.nats,
+        cluster=where.cluster,
+        strategy=strategy,
+        name=instance,
+        checkpoint_s=checkpoint_s,
+        timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
+        metrics_port=metrics,
+        metrics_host=metrics_host,
+    )
     await run(settings)
     return Exit.OK
 
@@ -105,7 +134,10 @@ async def coordinator(
 async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -117,7 +149,15 @@ async def verifier(
     where = connection.settings
     folder = data or default_data(where.cluster) / "verifier"
     instance = name or f"verifier-{secrets.token_hex(4)}"
-    settings = VerifierSettings(url=where.nats, cluster=where.cluster, data=folder, name=instance)
+    settings = VerifierSettings(
+        url=where.nats,
+        cluster=where.cluster,
+        data=folder,
+        name=instance,
+        checkpoint_s=checkpoint_s,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
+    )
     await run(settings)
     return Exit.OK
 

@@ -79,7 +79,7 @@ def tasks_table(tasks: Iterable[TaskView]) -> Table:
 
 
 def service_lines(health: ClusterHealth) -> Iterator[str]:
-    """Two lines per service: who leads and what is open; how far it has read each log."""
+    """Two lines per service: who leads and what is open; how far it has read each log. Then one for each standby."""
     for name, service in (("coordinator", health.coordinator), ("verifier", health.verifier)):
         if service is None:
             yield f"[bold]{name}[/] [red]does not answer[/]"
@@ -90,6 +90,11 @@ def service_lines(health: ClusterHealth) -> Iterator[str]:
             f", {service.waiting} waiting, strategy {service.strategy}" if service.strategy else ""
         )
         yield "  has read " + ", ".join(f"{log} {sequence}" for log, sequence in service.folded.items())
+    for standby in health.standbys:
+        behind = ", ".join(f"{entries} of {log}" for log, entries in standby.lag.items() if entries)
+        yield f"[bold]{standby.service}[/] {standby.name} stands by, " + (
+            f"behind by {behind}" if behind else "up to date"
+        )
 
 
 def dashboard(health: ClusterHealth, found: Iterable[NodeView]) -> Group:

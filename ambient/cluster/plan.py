@@ -24,11 +24,13 @@ class ProcessPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A cluster under `data`: one server, and as many services and nodes as wanted.
+    """A cluster under `data`: one server or several, and as many services and nodes as wanted.
+
+    Of three `servers` one may be lost at a time, of five two; `port` is the first one's, the others have the next ones (0: free ones).
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
-    e.g. a fault switch for the demo's liar.
+    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator` or `verifier`.
     """
 
     data: Path
@@ -36,19 +38,21 @@ class ClusterPlan:
     nodes: int = 3
     coordinators: int = 1
     verifiers: int = 1
+    servers: int = 1
     port: int = 0
     strategy: str = "weighted"
     slots: int | None = None
     memory_mb: int | None = None
     extra_nodes: tuple[str, ...] = ()
     node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    service_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def node_names(self) -> list[str]:
         """`node-1` … `node-N`, and the extra ones."""
         return [*(f"node-{number}" for number in range(1, self.nodes + 1)), *self.extra_nodes]
 
     def services(self, nats: str) -> list[ProcessPlan]:
-        """Every process but the server, in the order in which they start."""
+        """Every process but the servers, in the order in which they start."""
         coordinators = [
             self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
             for n in range(1, self.coordinators + 1)
@@ -66,7 +70,8 @@ class ClusterPlan:
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"
         where = ("--nats", nats, "--cluster", self.cluster)
-        kept = () if role == "coordinator" else ("--data", str(self.data / name))
+        kept = ("--data", str(self.data / name))
+        chosen = self.service_options.get(role, ())
         return ProcessPlan(
-            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more)
+            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *chosen)
         )

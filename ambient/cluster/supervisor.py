@@ -1,7 +1,7 @@
 """Runs the processes of a local cluster: starts them, restarts what dies, and stops them in order.
 
 Guarantees: `cluster.json` in the data folder (mode 0600) always names the addresses and process ids of what runs; a process that
-dies is started again with backoff; `stop` lets nodes drain, then stops services, then the server; on Linux no child outlives a
+dies is started again with backoff; `stop` lets nodes drain, then stops services, then the servers; on Linux no child outlives a
 supervisor that was killed. Logs are in `logs/`.
 """
 
@@ -26,7 +26,7 @@ from ambient.settings import read_cluster_file
 from bus.connection import Bus
 from bus.errors import BusError
 from bus.messages import NodesReply, ServiceHealth
-from bus.server import NatsServer
+from bus.server import NatsCluster, NatsServer, RouteUrl
 from bus.streams import ensure_streams
 
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
@@ -64,17 +64,23 @@ class Running:
 class Supervisor:
     """The processes of one `ClusterPlan`. Use as an async context manager, or `start` and `stop`."""
 
-    def __init__(self, plan: ClusterPlan, *, on_event: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        plan: ClusterPlan,
+        *,
+        on_event: Callable[[str, str], None] | None = None,
+        route: RouteUrl | None = None,
+    ) -> None:
         self.plan = replace(plan, memory_mb=plan.memory_mb or _share_mb(len(plan.node_names())))
-        self.server = NatsServer(plan.data / "nats", port=plan.port)
+        self.servers = NatsCluster(plan.data, plan.servers, name=plan.cluster, port=plan.port, route=route)
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
 
     @property
     def nats(self) -> str:
-        """Where clients connect."""
-        return self.server.url
+        """Where clients connect: all servers, comma-separated."""
+        return self.servers.url
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it serves."""
@@ -100,7 +106,8 @@ class Supervisor:
             )
         self.plan.data.mkdir(parents=True, exist_ok=True)
         (self.plan.data / "logs").mkdir(exist_ok=True)
-        await self._start_server()
+        self._refuse_other_servers()
+        await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
             for process in self.plan.services(self.nats):
@@ -109,7 +116,7 @@ class Supervisor:
 
     async def add(self, plan: ProcessPlan) -> Running:
         """Start one more process and keep it running."""
-        running = self.running[plan.name] = Running(plan)
+        running = self._run(plan)
         await self._spawn(running)
         self._watch(running)
         return running
@@ -127,7 +134,7 @@ class Supervisor:
             os.kill(pid, with_signal)
 
     async def stop(self) -> None:
-        """Nodes first, so that they drain while everybody else still listens; the server last."""
+        """Nodes first, so that they drain while everybody else still listens; the servers last."""
         everyone = list(self.running.values())
         for running in everyone:
             running.wanted = False
@@ -141,27 +148,45 @@ class Supervisor:
         if everyone:  # whoever started nothing wrote none: then it is that of the cluster that runs here
             (self.plan.data / "cluster.json").unlink(missing_ok=True)
 
-    async def _start_server(self) -> None:
-        running = self.running[self.server.name] = Running(
-            ProcessPlan(self.server.name, "server", tuple(self.server.command()))
-        )
-        await self._spawn(running)
-        assert running.process is not None  # noqa: S101 -- just spawned
-        ready = asyncio.create_task(self.server.ready())
-        ended = asyncio.create_task(running.process.wait())
+    def _refuse_other_servers(self) -> None:
+        """Data of one server is not that of three: started on it, they would begin with empty logs beside the full ones."""
+        wanted = {server.data for server in self.servers.servers}
+        there = {*self.plan.data.glob("nats"), *self.plan.data.glob("nats-*")}
+        if there - wanted:
+            raise ClusterFailed(
+                f"{self.plan.data} holds the data of a cluster with --servers {len(there)}: start it with as many, or choose another --data"
+            )
+
+    async def _start_servers(self) -> None:
+        """All together: of several, none is ready before most are there."""
+        for server in self.servers.servers:
+            await self._spawn(self._run(ProcessPlan(server.name, "server", tuple(server.command()))))
+        await asyncio.gather(*map(self._server_ready, self.servers.servers))
+        await self.servers.formed()
+        for server in self.servers.servers:
+            self._watch(self.running[server.name])
+
+    def _run(self, plan: ProcessPlan) -> Running:
+        running = self.running[plan.name] = Running(plan)
+        return running
+
+    async def _server_ready(self, server: NatsServer) -> None:
+        process = self.running[server.name].process
+        assert process is not None  # noqa: S101 -- just spawned
+        ready = asyncio.create_task(server.ready())
+        ended = asyncio.create_task(process.wait())
         try:
             await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
             if not ready.done():
                 raise ClusterFailed(
-                    f"nats-server does not start: {_last_line(self.plan.data / 'nats' / 'nats.log')}\n"
-                    f"if port {self.server.port} is taken, choose another --port (0 picks a free one)"
+                    f"nats-server does not start: {_last_line(server.data / 'nats.log')}\n"
+                    f"if port {server.port} is taken, choose another --port (0 picks a free one)"
                 )
             ready.result()
         finally:
             ready.cancel()
             ended.cancel()
             await asyncio.gather(ready, ended, return_exceptions=True)
-        self._watch(running)
 
     async def _spawn(self, running: Running) -> None:
         log = (self.plan.data / "logs" / f"{running.plan.name}.log").open("ab")
@@ -244,7 +269,10 @@ class Supervisor:
         described: dict[str, Any] = {
             "cluster": self.plan.cluster,
             "nats": self.nats,
-            "monitor": self.server.monitor_url,
+            "servers": [
+                {"name": server.name, "nats": server.url, "monitor": server.monitor_url}
+                for server in self.servers.servers
+            ],
             "data": str(self.plan.data.resolve()),
             "supervisor": os.getpid(),
             "processes": [

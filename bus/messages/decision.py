@@ -1,4 +1,7 @@
-"""The lines of ASSIGNMENTS: what the leading coordinator decided, in the order in which it counts."""
+"""The lines of ASSIGNMENTS: what the leading coordinator decided, in the order in which it counts.
+
+`Leader` opens a leadership in VERDICTS, too.
+"""
 
 from typing import Annotated, Literal
 
@@ -11,7 +14,10 @@ __all__ = ["Abandoned", "Assigned", "Decision", "Enrolled", "Leader", "Refused"]
 
 
 class Leader(Struct, frozen=True, kw_only=True, tag="leader", tag_field="kind"):
-    """The first write of a leadership; all lines up to the next one are of this epoch."""
+    """The first write of a leadership, to ASSIGNMENTS or to VERDICTS; all lines up to the next one are of this epoch.
+
+    Each of the two logs counts its own epochs.
+    """
 
     epoch: int
     leader: str

@@ -144,7 +144,11 @@ class ReputationReply(Struct, frozen=True):
 
 
 class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who answers, whether it leads, and how far it has folded each log (sequence by log name)."""
+    """Who answers, whether it leads, and how far it has folded each log (sequence by log name).
+
+    `epoch` is the newest that it has seen in the log that its service writes, and its own where it leads, since `since_ms`
+    (milliseconds since 1970). `lag` is how many entries each log holds beyond what is folded; a log whose end is not known is left out.
+    """
 
     service: str
     name: str
@@ -155,6 +159,8 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     open: int = 0
     waiting: int = 0
     strategy: str = ""
+    since_ms: int = 0
+    lag: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from bus.messages.decision import Leader
 from bus.messages.task import INLINE_LIMIT_BYTES, Signature, VerifyPolicy
 
 _U63 = 2**63 - 1  # what every JSON reader of 64-bit integers can hold, also as part of a verdict
@@ -110,4 +111,4 @@ class Late(Struct, frozen=True, kw_only=True, tag="late", tag_field="kind"):
     evidence: tuple[int, int]
 
 
-VerdictLine = Verdict | Inconclusive | Late
+VerdictLine = Verdict | Inconclusive | Late | Leader

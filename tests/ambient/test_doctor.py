@@ -1,6 +1,7 @@
 """What is said of a cluster whose services are away or hang."""
 
 import asyncio
+from pathlib import Path
 
 from nats.aio.msg import Msg
 
@@ -9,6 +10,9 @@ from ambient.cli.views import service_lines
 from ambient.doctor import examine
 from ambient.settings import ConnectionSettings
 from bus.connection import Bus
+from bus.messages import ServiceHealth
+from coordinator.service import run
+from coordinator.settings import Settings
 
 
 async def _say_nothing(_: Msg) -> None:
@@ -40,3 +44,42 @@ async def test_health_is_told_of_the_services_that_do_answer(bus: Bus) -> None:
     assert [line for line in service_lines(health) if "does not answer" in line] == list(
         service_lines(health)
     )
+
+
+async def test_who_leads_and_who_stands_by_is_told(bus: Bus, tmp_path: Path) -> None:
+    """The leader with its epoch, each standby with how far it is behind; without one that is said, and no illness."""
+    where = ConnectionSettings(bus.url, bus.subjects.cluster, "me")
+    stop = asyncio.Event()
+    running = []
+    found = []
+    for name in ("c1", "c2"):
+        settings = Settings(data=tmp_path, url=bus.url, cluster=bus.subjects.cluster, name=name)
+        running.append(asyncio.create_task(run(settings, stop=stop)))
+        await _instances(bus, len(running))
+        found.append({f.subject: f for f in await examine(where)})
+    async with ambient.connect(bus.url, cluster=bus.subjects.cluster, client="me") as vcp:
+        health = await asyncio.wait_for(vcp.health(), 20)
+    stop.set()
+    await asyncio.wait_for(asyncio.gather(*running), 20)
+    alone, together = found
+
+    assert alone["coordinator"].detail.startswith("c1 leads, epoch 1, for ")
+    assert alone["coordinator standby"].ok
+    assert alone["coordinator standby"].detail.startswith("none")
+    assert "`ambient coordinator`" in alone["coordinator standby"].cure
+    assert together["coordinator"].detail.startswith("c1 leads, epoch 1, for ")
+    assert together["coordinator standby"].detail == "c2 follows, up to date"
+    assert not together["coordinator standby"].cure
+    assert [each.name for each in health.standbys] == ["c2"]
+    assert "[bold]coordinator[/] c2 stands by, up to date" in list(service_lines(health))
+
+
+async def _instances(bus: Bus, wanted: int) -> None:
+    """Wait until so many coordinators are there, the first of them leads, and all have read that it does."""
+    subject = bus.subjects.service("coordinator", "instances")
+    async with asyncio.timeout(20):
+        while True:
+            there = await bus.request_each(subject, b"{}", ServiceHealth)
+            if [each.epoch for each in there] == [1] * wanted and sum(each.leading for each in there) == 1:
+                return
+            await asyncio.sleep(0.02)

@@ -303,3 +303,39 @@ async def test_a_reader_waits_for_a_log_that_is_yet_to_be_made(server: NatsServe
         await reader.stop()
 
     assert read == [b"first"]
+
+
+async def test_while_no_consumer_can_be_had_the_leader_is_asked(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entry for entry the same, in sequence over what was deleted, with subject and time as a consumer tells them; then the consumer goes on."""
+    for number in range(20):
+        await bus.js.publish(
+            bus.subjects.submit(f"c{number}"), b"%d" % number, headers={"Nats-Sequence": "7"}
+        )
+    await bus.js.delete_msg(bus.subjects.stream("tasks"), 5)
+    usual: list[Entry] = []
+    reader = LogReader(bus, "tasks", usual.append)
+    reader.start()
+    await asyncio.wait_for(reader.reached(20), 20)
+    await reader.stop()
+    add_consumer, held = bus.js.add_consumer, asyncio.Event()
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        info = await add_consumer(*arguments, **options)
+        await held.wait()
+        return info
+
+    monkeypatch.setattr(bus.js, "add_consumer", late)
+    read: list[Entry] = []
+    reader = LogReader(bus, "tasks", read.append)
+    reader.start()
+    await asyncio.wait_for(reader.reached(20), 20)
+    asked = list(read)
+    held.set()
+    await bus.js.publish(bus.subjects.submit("c20"), b"20")
+    await asyncio.wait_for(reader.reached(21), 20)
+    await reader.stop()
+
+    assert asked == usual
+    assert [entry.sequence for entry in read] == [*range(1, 5), *range(6, 22)]

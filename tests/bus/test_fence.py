@@ -6,6 +6,7 @@ import pytest
 
 from bus.connection import Bus
 from bus.errors import Fenced
+from bus.fence import EPOCH, LEADER, Leadership
 from bus.streams import last_sequence
 from bus.writer import FencedWriter
 
@@ -57,3 +58,23 @@ async def test_a_chain_is_taken_up_after_any_message(bus: Bus) -> None:
         await successor.stop()
 
     assert durable == list(range(900))
+
+
+async def test_each_message_names_who_wrote_it(bus: Bus) -> None:
+    """Name and epoch are in the record itself, with the mark that tells twins of one name apart."""
+    named: FencedWriter[int] = FencedWriter(
+        bus,
+        bus.subjects.stream("assignments"),
+        bus.subjects.assignments,
+        last=0,
+        on_durable=lambda *_: None,
+        leadership=Leadership("c-1", 7),
+    )
+    named.start()
+    named.append(b"a line", 0)
+    await asyncio.wait_for(named.flushed(), 20)
+    await named.stop()
+    headers = (await bus.js.get_msg(bus.subjects.stream("assignments"), seq=1)).headers or {}
+
+    assert (headers[LEADER], headers[EPOCH]) == ("c-1", "7")
+    assert headers["Avcp-Writer"]

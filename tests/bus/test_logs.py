@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bus.connection import Bus
-from bus.errors import BusError, Fenced, LogFull, StreamMissing
+from bus.errors import BusError, Fenced, LogFull, StreamMissing, Trimmed
 from bus.reader import Entry, LogReader
 from bus.server import NatsServer
-from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, last_sequence
+from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, extent, last_sequence
 from bus.writer import FencedWriter, OpenWriter
 
 
@@ -194,3 +194,67 @@ async def test_nobody_can_take_the_next_message_ahead_of_its_writer(bus: Bus) ->
 
     assert all(len(each) >= 16 for each in ids)
     assert len({each[:4] for each in ids}) == len({each[-4:] for each in ids}) == 3
+
+
+async def _numbers(bus: Bus, count: int) -> None:
+    for number in range(count):
+        await bus.js.publish(bus.subjects.assignments, b"%d" % number)
+
+
+async def test_a_reader_that_a_log_was_cut_under_says_so(bus: Bus) -> None:
+    """Before it began, also where nothing is left to read, or while it was paused: it never skips silently."""
+    stream = bus.subjects.stream("assignments")
+    await _numbers(bus, 10)
+    read: list[Entry] = []
+    paused = LogReader(bus, "assignments", read.append)
+    paused.start()
+    await asyncio.wait_for(paused.reached(10), 20)
+    paused.pause()
+    await _numbers(bus, 2000)
+    await bus.js.purge_stream(stream, seq=1500)
+    paused.resume()
+    with pytest.raises(Trimmed, match="1500"):
+        await asyncio.wait_for(paused.reached(2010), 20)
+    late = LogReader(bus, "assignments", read.append, start=1499)
+    late.start()
+    with pytest.raises(Trimmed):
+        await asyncio.wait_for(late.ended(), 20)
+    await bus.js.purge_stream(stream)
+    empty = LogReader(bus, "assignments", read.append, start=1500)
+    empty.start()
+    with pytest.raises(Trimmed):
+        await asyncio.wait_for(empty.reached(2010), 20)
+    for reader in (paused, late, empty):
+        await reader.stop()
+
+    sequences = [entry.sequence for entry in read]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert len(sequences) < 1500
+
+
+async def test_a_reader_begins_where_a_cut_log_begins(bus: Bus) -> None:
+    """From the first message that is kept, or behind it, everything comes in order."""
+    await _numbers(bus, 20)
+    await bus.js.purge_stream(bus.subjects.stream("assignments"), seq=11)
+    read: list[int] = []
+    reader = LogReader(bus, "assignments", lambda entry: read.append(entry.sequence), start=11)
+    reader.start()
+    await asyncio.wait_for(reader.reached(20), 20)
+    await reader.stop()
+
+    assert (await extent(bus, "assignments"))[:2] == (11, 20)
+    assert read == list(range(11, 21))
+
+
+async def test_a_message_that_was_removed_alone_is_passed_over(bus: Bus) -> None:
+    """An operator's repair ends no reader."""
+    await _numbers(bus, 6)
+    for sequence in (3, 4):
+        await bus.js.delete_msg(bus.subjects.stream("assignments"), sequence)
+    read: list[int] = []
+    reader = LogReader(bus, "assignments", lambda entry: read.append(entry.sequence))
+    reader.start()
+    await asyncio.wait_for(reader.reached(6), 20)
+    await reader.stop()
+
+    assert read == [1, 2, 5, 6]

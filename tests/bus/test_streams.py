@@ -8,7 +8,7 @@ from nats.js.api import DiscardPolicy, StorageType
 from bus.connection import Bus
 from bus.errors import BusUnavailable, LogFull
 from bus.server import NatsServer
-from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
+from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, extent, last_sequence
 
 
 class Room(NatsServer):
@@ -81,3 +81,17 @@ async def test_a_server_without_jetstream_is_told(tmp_path: Path) -> None:
     async with Room(tmp_path) as server, await Bus.connect(server.url) as bus:
         with pytest.raises(BusUnavailable, match="is JetStream enabled"):
             await ensure_streams(bus)
+
+
+async def test_the_extent_of_a_log_is_what_it_keeps(bus: Bus) -> None:
+    """Empty, from the first message to the last, and after it was trimmed, in part or whole."""
+    stream, told = bus.subjects.stream("results"), [(await extent(bus, "results"))[:2]]
+    for _ in range(3):
+        await bus.js.publish(bus.subjects.results("n1"), b"{}")
+    told.append((await extent(bus, "results"))[:2])
+    for first in (3, 4):
+        await bus.js.purge_stream(stream, seq=first)
+        told.append((await extent(bus, "results"))[:2])
+
+    assert told == [(1, 0), (1, 3), (3, 3), (4, 3)]
+    assert await last_sequence(bus, "results") == 3

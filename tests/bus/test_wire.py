@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.errors import Malformed
-from bus.messages import Decision, Instruction, Result, TaskSpec, VerdictLine
+from bus.errors import Malformed, UnknownKind
+from bus.messages import (
+    Decision,
+    Inconclusive,
+    Instruction,
+    Late,
+    Leader,
+    Result,
+    TaskSpec,
+    Verdict,
+    VerdictLine,
+)
 from bus.schemas import structs
 from bus.wire import (
     MAX_LINES,
@@ -24,6 +34,7 @@ from bus.wire import (
 
 MODULE = "sha256:" + "0" * 64
 TASK = decoder(TaskSpec)
+VERDICT_LINE: msgspec.json.Decoder[VerdictLine] = msgspec.json.Decoder(VerdictLine)
 DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: decoder(kind) for name, kind in structs().items()} | {
     "Decision": decoder(Decision),
     "Instruction": decoder(Instruction),
@@ -186,3 +197,23 @@ def test_a_body_of_messages_is_one_line_each() -> None:
     specs = [decode(task(id=f"t{i}"), TASK) for i in range(3)]
 
     assert [decode(line, TASK) for line in split_lines(encode_all(specs))] == specs
+
+
+def test_a_kind_that_is_not_known_is_told_from_damage() -> None:
+    """Only the line's own tag counts: a newer peer's line is passed over, a broken one of a known kind is not."""
+    for line in (b'{"kind":"newer","any":[1]}', b'{"any":1,"kind":"x`y - at `$.task`"}'):
+        with pytest.raises(UnknownKind):
+            decode(line, VERDICT_LINE)
+    for line in (b'{"kind":"verdict"}', b'{"kind":7}', b"{}", b'{"kind":"late","task":"t","node":1}'):
+        with pytest.raises(Malformed) as caught:
+            decode(line, VERDICT_LINE)
+
+        assert not isinstance(caught.value, UnknownKind)
+
+
+def test_what_a_reader_does_not_know_it_passes_over() -> None:
+    """A reader of version 0.1 knows no leader in VERDICTS: that line alone is lost to it, as any newer one is to us."""
+    as_of_0_1 = msgspec.json.Decoder(Verdict | Inconclusive | Late)
+
+    with pytest.raises(UnknownKind):
+        decode(encode(Leader(epoch=1, leader="v-1")), as_of_0_1)

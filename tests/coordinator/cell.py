@@ -1,6 +1,8 @@
 """A cluster of one test: its coordinators, scripted peers and what was decided."""
 
 import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -30,6 +32,7 @@ class Cell:
         self.nodes: list[Node] = []
         self.verifier = Verifier(bus)
         self.clock = FastClock()
+        self._folder = TemporaryDirectory()
 
     def _on_entry(self, entry: Entry) -> None:
         for line in split_lines(entry.body):
@@ -38,6 +41,7 @@ class Cell:
     def settings(self, **more: Any) -> Settings:
         """Settings of a quick coordinator in this cluster."""
         chosen: dict[str, Any] = {
+            "data": Path(self._folder.name),
             "url": self.bus.url,
             "cluster": self.bus.subjects.cluster,
             "timing": QUICK,
@@ -72,6 +76,7 @@ class Cell:
         await asyncio.gather(*(running for _, running in self.running), return_exceptions=True)
         await self.verifier.stop()
         await self.reader.stop()
+        self._folder.cleanup()
 
     def of[T](self, kind: type[T]) -> list[T]:
         """The decisions of one kind, in order."""

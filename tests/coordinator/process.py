@@ -1,7 +1,9 @@
-"""One coordinator as a process of its own, for tests that stop or kill it: `python process.py URL CLUSTER NAME SPEED`."""
+"""One coordinator as a process of its own, for tests that stop or kill it: `python process.py URL CLUSTER NAME`."""
 
 import asyncio
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from coordinator.service import run
 from coordinator.settings import Settings
@@ -11,7 +13,8 @@ from tests.coordinator.cell import QUICK
 def main() -> None:
     """Run until a signal comes."""
     url, cluster, name = sys.argv[1:]
-    asyncio.run(run(Settings(url=url, cluster=cluster, name=name, timing=QUICK)))
+    with TemporaryDirectory() as data:
+        asyncio.run(run(Settings(data=Path(data), url=url, cluster=cluster, name=name, timing=QUICK)))
 
 
 if __name__ == "__main__":

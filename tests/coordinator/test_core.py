@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from bus.messages import Abandoned, Assigned, Enrolled, Inconclusive, Leader, Refused
-from bus.signing import Identity
+from bus.signing import VERDICTS, Identity
 from bus.wire import encode
 from coordinator.explain import why
 from coordinator.settings import Timing
@@ -449,3 +449,15 @@ def test_a_second_submission_brings_the_verdict_again() -> None:
     assert live == [("me.t", 1)]
     assert soon.decide(world.now_ms + 1_000).again == live
     assert late.decide(world.now_ms + 100_000).again == []
+
+
+def test_lines_of_a_newer_peer_are_no_damage() -> None:
+    """A kind that is not known is passed over in both logs with one writer, and the lines beside it count."""
+    world = World(1)
+    world._append("assignments", "a", [b'{"kind":"newer"}', encode(Leader(epoch=4, leader="c"))])
+    newer = Identity.generate().seal(VERDICTS, [b'{"kind":"newer"}', encode(Leader(epoch=9, leader="v"))])
+    world._append("verdicts", "v", [newer])
+    core = world.folded("tvra")
+
+    assert core.skipped == 0
+    assert core.epoch == 4

@@ -27,10 +27,12 @@ from bus.messages import (
 from bus.reader import Entry
 from bus.subjects import Subjects
 from bus.wire import decode, decoder, encode, sha256_hex, split_lines
+from coordinator.checkpoint import pack, restore
 from coordinator.core import Core
 from coordinator.instructions import Instructions
 from coordinator.settings import Timing
 from coordinator.strategies import strategy_named
+from folds.runs import Run, build, merge
 from sandbox.module import inspect
 from tests.coordinator.scripted import ADD, NOTHING
 from verifier.claims import Claims
@@ -139,6 +141,35 @@ class World:
                 self._fold(core, letter, entry)
             at[letter] = to
         return core
+
+    def checkpoint(self) -> tuple[bytes, list[Run]]:
+        """What the leader would keep: all that it decided is durable by then. Every second thing finished goes into a run."""
+        self.flush()
+        finished = self.core.ledger.finished
+        given = finished.to_seal(2)
+        if given is not None:
+            finished.sealed(Run(build(*given)))
+        if (group := finished.to_merge()) is not None:
+            finished.merged(group, Run(merge(group)))
+        return pack(self.core), list(finished.runs)
+
+    def resumed(self, kept: tuple[bytes, list[Run]], order: str = "vatr") -> Core:
+        """A core that was restored from a checkpoint and folded what came since."""
+        core = self._fresh()
+        restore(core, *kept, self.now_ms)
+        for letter in order:
+            log = {"v": "verdicts", "a": "assignments", "t": "tasks", "r": "results"}[letter]
+            for entry in self.logs[log][core.positions[log] :]:
+                self._fold(core, letter, entry)
+        return core
+
+    def resume(self, kept: tuple[bytes, list[Run]], order: str = "vatr") -> None:
+        """The leader dies; its successor begins from a checkpoint."""
+        self.pending.clear()
+        self.restarts += 1
+        self.core = self.resumed(kept, order)
+        self.core.lead("next", self.now_ms)
+        self.turn()
 
     def _fold(self, core: Core, letter: str, entry: Entry) -> None:
         match letter:
@@ -351,7 +382,7 @@ def snapshot(core: Core) -> dict[str, Any]:
             )
             for name, task in ledger.open.items()
         },
-        "finished": dict(ledger.finished),
+        "finished": {name: ledger.known(name) for name in ledger.ended},
         "refusals": dict(ledger.refusals),
         "epoch": core.epoch,
         "positions": core.positions,

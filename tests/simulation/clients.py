@@ -221,9 +221,12 @@ class Client(Process):
 
     def _ask_why(self, entry: Entry) -> None:
         def told(reply: WhyReply | None) -> None:
-            if reply is not None and reply.state == "refused" and entry.open:
+            if reply is None or not entry.open:
+                return
+            # As `ambient.inquiry` does: refused, or its verdict is no longer kept.
+            if reply.state == "refused" or (reply.state == "unknown" and reply.limit):
                 self.outstanding.forget(entry)
-                self._over(entry, f"refused: {reply.field}")
+                self._over(entry, f"{reply.state}: {reply.field}")
 
         request: Any = WhyRequest(entry.name)
         self.send(self.world.server.request, "coordinator", "why", request, self.asker(told))

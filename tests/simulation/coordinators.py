@@ -12,12 +12,15 @@ from bus.signing import HELLO, VERDICTS, open_signed
 from bus.wire import decode, decoder
 from coordinator import explain
 from coordinator.admission import Question
+from coordinator.checkpoint import pack, restore
 from coordinator.core import Core
 from coordinator.instructions import Instructions, Token
 from coordinator.strategies import strategy_named
 from coordinator.telemetry import TelemetryGate
+from folds.trimming import mark
 from tests.simulation import guest
 from tests.simulation.identity import check
+from tests.simulation.keeping import Keeper, cut_logs
 from tests.simulation.leading import Leaders, Order, TermShell
 from tests.simulation.process import Reader
 from tests.simulation.writers import FencedFlight
@@ -44,12 +47,22 @@ class CoordinatorTerm(TermShell):
         logs = world.server.logs
         self.core = process.make_core()
         self._gate = TelemetryGate(self.core.registry.key, check)
-        self._tasks = Reader(process, logs["tasks"], self._on_tasks)
-        self._assignments = Reader(process, logs["assignments"], self._on_assignments)
-        self._verdicts = Reader(process, logs["verdicts"], self._on_verdicts)
+        self._tasks = Reader(process, logs["tasks"], self._on_tasks, self._on_cut)
+        self._assignments = Reader(process, logs["assignments"], self._on_assignments, self._on_cut)
+        self._results = Reader(process, logs["results"], self._on_results, self._on_cut)
+        self._verdicts = Reader(process, logs["verdicts"], self._on_verdicts, self._on_cut)
         self._writer: FencedFlight | None = None
         self._turn_is_due = False
         self._greeting: dict[str, list[Callable[[Any], None]]] = {}
+        self._held = False
+        self._keeper = Keeper(
+            self,
+            self.core.ledger.finished,
+            hold=self._hold,
+            is_quiet=self._is_quiet,
+            state=self._state,
+            on_saved=lambda: cut_logs(self, self.core, self._now_ms()),
+        )
 
     # The order of things
 
@@ -58,11 +71,20 @@ class CoordinatorTerm(TermShell):
         world, server = self.world, self.world.server
         server.subscribe("telemetry", self.process, self._on_telemetry)
         self._tick()
+        kept = yield self._keeper.begin()
+        positions = self.core.positions
+        self.core.verdicts_from = server.logs["verdicts"].first
+        if kept is not None:
+            restore(self.core, kept.packed, kept.runs, self._now_ms())
         for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+            reader.position = positions[log]
             reader.start()
             yield self.reached(reader, (yield self.last(log)))
-        first = max(1, self.core.judged_to - _HINTS_BEFORE)
-        Reader(self.process, server.logs["results"], self._on_results, first).start()
+        if kept is None:
+            positions["results"] = max(0, self.core.judged_to - _HINTS_BEFORE - 1)
+        self._results.position = positions["results"]
+        self._results.start()
+        self._tasks.position = positions["tasks"]
         self._tasks.start()
         yield self.reached(self._tasks, (yield self.last("tasks")))
         yield self.lease()
@@ -83,7 +105,24 @@ class CoordinatorTerm(TermShell):
             world.met("a coordinator takes over")
         world.say(self.process.name, f"leads from {self._assignments.position} on, epoch {self.core.epoch}")
         self._wake()
+        self._keeper.run()
         server.open_desk("coordinator", self.process, self._answer)
+
+    def _on_cut(self) -> None:
+        self.end("a log was cut under it")
+
+    def _hold(self, *, held: bool) -> None:
+        self._held = held
+        if not held:
+            self._wake()
+
+    def _is_quiet(self) -> bool:
+        self._carry_out(self.core.take_instructions())
+        return self.core.is_decided and self._writer is not None and self._writer.idle
+
+    def _state(self) -> tuple[dict[str, int], bytes]:
+        mark(self.core.marks, self._now_ms(), self.core.positions)
+        return dict(self.core.positions), pack(self.core)
 
     def close(self) -> None:
         """As `coordinator.term.Term.close`."""
@@ -159,7 +198,7 @@ class CoordinatorTerm(TermShell):
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self.core.leading and not self.over:
+        if self.core.leading and not self.over and not self._held:
             self._carry_out(self.core.decide(self._now_ms()))
 
     def _carry_out(self, instructions: Instructions) -> None:
@@ -192,13 +231,16 @@ class CoordinatorTerm(TermShell):
         log = self.world.server.logs["verdicts"]
 
         def told(body: bytes) -> None:
-            for line in open_signed(body, VERDICTS)[1]:
+            for line in open_signed(body, VERDICTS)[1] if body else ():
                 if b'"kind":"verdict"' in line and _VERDICT.decode(line).task == name:
                     self.world.met("verdict told again")
                     self.process.tell(self.world.subjects.done(name), line)
 
         server = self.world.server
-        self.process.send(server.ask, self.process.asker(told), lambda: log.at(sequence).body)
+        self.process.send(
+            server.ask, self.process.asker(told),
+            lambda: log.at(sequence).body if log.holds(sequence) else b"",
+        )  # fmt: skip
 
     # Questions
 

@@ -70,6 +70,20 @@ _LOGS = (
     "sent again",
 )
 
+_KEPT = (
+    "checkpoint of the coordinator",
+    "checkpoint of the verifier",
+    "a coordinator begins from a checkpoint",
+    "a verifier begins from a checkpoint",
+    "a damaged checkpoint is passed over",
+    "a stale checkpoint is refused",
+    "cut: tasks",
+    "cut: assignments",
+    "cut: results",
+    "cut: verdicts",
+    "a log was cut under its reader",
+)
+
 _WORK = (
     "a coordinator takes over",
     "a verifier takes over",
@@ -101,7 +115,7 @@ _WORK = (
     "handed out",
 )
 
-COUNTED = (*_FAULTS, *_MESSAGES, *_LOGS, *_WORK)
+COUNTED = (*_FAULTS, *_MESSAGES, *_LOGS, *_KEPT, *_WORK)
 
 
 def table(counted: Counter[str], histories: int, cpu_s: float) -> Iterator[str]:

@@ -66,7 +66,7 @@ _KINDS = (
     *["crash"] * 10,
     *["pause"] * 5,
     *["fill"] * 3,
-    *["cut", "hold", "lease", "leave"] * 2,
+    *["cut", "hold", "lease", "leave", "damage"] * 2,
     *["deaf", "mute", "restart", "power", "drain", "clock", "stop", "roll"],
 )
 _OF_NODES = {"leave", "drain"}
@@ -164,6 +164,9 @@ def draw(seed: int) -> Scenario:
         calm_ms=calm_ms,
         skews_ms=tuple(rng.choice([0, 0, 0, -20_000, 20_000]) for _ in coordinators),
         strategy=rng.choice(["weighted", "weighted", "round-robin", "least-loaded", "latency-aware"]),
+        checkpoint_ms=rng.choice([0.0, 100.0, 300.0, 1_000.0]),
+        keep_ms=rng.choice([0.0, 500.0, 3_000.0]),
+        crowded=rng.random() < 0.2,
     )
 
 
@@ -231,7 +234,7 @@ def _faults(
         if kind == "fill":
             target = rng.choice((*LOGS, "verdicts"))
             ms = rng.choice((1_000, 2_500))
-        elif kind == "lease":
+        elif kind in ("lease", "damage"):
             target = rng.choice(["coordinator", "verifier"])
         elif kind in ("restart", "power"):
             target = "server"

@@ -8,6 +8,7 @@
 - `restart`: the server is away for `ms` and forgets leases; logs and dedupe windows are on its disk;
 - `power`: the same, and what was under way to it, written or not, is lost: it had acknowledged nothing of that;
 - `fill`: a log takes nothing for `ms`;
+- `damage`: the newest checkpoint of `target` is no good any more;
 - `clock`: the clock of `target` (`server`: the time in the logs) jumps by `ms`, and stays wrong;
 - `stop`, `roll`: a service, or each in turn every `ms`, is told to stop (SIGTERM), does so in order and is started again;
 - `leave`, `drain`: a node is told to stop, or by its operator to drain; it says goodbye and comes back after `ms`.
@@ -52,10 +53,8 @@ def _begin(world: "World", fault: Fault) -> None:
             world.say("server", f"{fault.target} is full")
             world.met(f"{fault.target} is full")
             world.at(end, setattr, (log, "full", False))
-        case "lease":
-            world.say("server", f"forgets the lease {fault.target}")
-            world.met("a lease is given away")
-            world.server.forget_lease(fault.target)
+        case "lease" | "damage":
+            _lose(world, fault)
         case "restart" | "power":
             _restart(world, fault)
         case "clock" if fault.target == "server":
@@ -86,6 +85,17 @@ def _stop(world: "World", name: str, down_ms: float) -> None:
     process = world.processes.get(name)
     if world.faulty and isinstance(process, Leaders):
         process.stop(down_ms)
+
+
+def _lose(world: "World", fault: Fault) -> None:
+    """The server loses a lease, or what a checkpoint was."""
+    if fault.kind == "damage":
+        world.say("server", f"damages the newest checkpoint of the {fault.target}")
+        world.server.damage(fault.target)
+    else:
+        world.say("server", f"forgets the lease {fault.target}")
+        world.met("a lease is given away")
+        world.server.forget_lease(fault.target)
 
 
 def _harm(world: "World", fault: Fault, end: float) -> None:

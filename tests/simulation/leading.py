@@ -132,8 +132,8 @@ class TermShell:
                         server.await_lease(self.role, self.process.asker(lambda _: later(number)))
 
                 self.process.send(
-                    server.ask, self.process.asker(told),
-                    lambda: server.take_lease(self.role, self.process.name),
+                    server.ask, (asker := self.process.asker(told)),
+                    lambda: server.take_lease(self.role, asker),
                 )  # fmt: skip
                 patience = self.process.after(_TAKE_MS, again, number)
 
@@ -177,8 +177,8 @@ class TermShell:
                 self._lost()
 
         self.process.send(
-            server.ask, self.process.asker(told),
-            lambda: server.renew_lease(self.role, self.process.name, revision),
+            server.ask, (asker := self.process.asker(told)),
+            lambda: server.renew_lease(self.role, asker, revision),
         )  # fmt: skip
         patience = self.process.after(good_until - begun, silent)
 

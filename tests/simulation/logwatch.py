@@ -63,7 +63,7 @@ class LogWatch:
         self._bare: set[bytes] = set()
         self._bodies: dict[str, Submission] = {}
         self._owners: dict[str, str] = {}
-        self._epoch = 0
+        self._epochs = {"assignments": 0, "verdicts": 0}
         self._results: list[list[Result]] = []
         self._marks: dict[str, list[str]] = {"assignments": [], "verdicts": []}
         self._lies = sum(1 for node in world.scenario.nodes if node.lies)
@@ -154,12 +154,12 @@ class LogWatch:
             case Enrolled():
                 self._owners.setdefault(decision.node, decision.key)
             case Leader():
-                hold(
-                    decision.epoch == self._epoch + 1,
-                    "epochs follow each other",
-                    f"{self._epoch}: {decision}",
-                )
-                self._epoch = decision.epoch
+                self._on_leader("assignments", decision)
+
+    def _on_leader(self, log: str, line: Leader) -> None:
+        before = self._epochs[log]
+        hold(line.epoch == before + 1, "epochs follow each other", f"{log}, {before}: {line}")
+        self._epochs[log] = line.epoch
 
     def _on_assigned(self, sequence: int, assigned: Assigned) -> None:
         task, key = self.task(assigned.task), f"{assigned.task}#{assigned.attempt}"
@@ -184,6 +184,8 @@ class LogWatch:
         if isinstance(line, Inconclusive):
             self._world.met("inconclusive")
             hold(self.task(line.task).verdict is None, "no question after the verdict", line.task)
+        elif isinstance(line, Leader):
+            self._on_leader("verdicts", line)
         if not isinstance(line, Verdict):
             return
         task, name = self.task(line.task), line.task

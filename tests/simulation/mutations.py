@@ -5,7 +5,7 @@ Each is a small change to one part, in the place where a person would make the m
 
 from typing import Any
 
-from bus.messages import Assigned, Result
+from bus.messages import Assigned, Leader, Result, VerdictLine
 from bus.reader import Entry
 from coordinator.core import Core as CoordinatorCore
 from coordinator.tasks import Holder, Task
@@ -16,6 +16,7 @@ from tests.simulation.world import Parts
 from tests.simulation.writers import FencedFlight
 from verifier import agreement
 from verifier.core import Core as VerifierCore
+from verifier.core import Emission
 from verifier.tasks import Place, Vote
 
 __all__ = ["MUTATIONS"]
@@ -136,7 +137,7 @@ class _BelievesAnybody(VerifierCore):
     """A result counts whether or not its node was given the attempt."""
 
     def _claim(self, node: str, result: Result, place: Place) -> str:
-        task = self._open.get(result.task)
+        task = self.open.get(result.task)
         if (
             task is not None
             and task.attempts
@@ -151,10 +152,19 @@ class _BelievesAnybody(VerifierCore):
 
 
 class _CountsVotesTwice(VerifierCore):
-    """It judges without having read what was judged before it."""
+    """It judges without having read what was judged before it, only by whom."""
 
-    def fold_verdicts(self, sequence: int, body: bytes) -> None:
-        del sequence, body
+    def _fold_line(self, message: VerdictLine, place: Place) -> None:
+        if isinstance(message, Leader):
+            super()._fold_line(message, place)
+
+
+class _LeadsUnderAnOldEpoch(VerifierCore):
+    """It does not look who led before it."""
+
+    def lead(self, leader: str) -> Emission:
+        self.epoch = 0
+        return super().lead(leader)
 
 
 class _NoticesBeforeDurable(VerifierTerm):
@@ -183,5 +193,6 @@ MUTATIONS: dict[str, Parts] = {
     "nodes told before it is durable": Parts(coordinator_core=_TellsBeforeDurable),
     "results of unassigned nodes believed": Parts(verifier_core=_BelievesAnybody),
     "verdicts forgotten after a restart": Parts(verifier_core=_CountsVotesTwice),
+    "a leadership under an old epoch": Parts(verifier_core=_LeadsUnderAnOldEpoch),
     "notices before it is durable": Parts(verifier_term=_NoticesBeforeDurable),
 }

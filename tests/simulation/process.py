@@ -152,6 +152,10 @@ class Process:
         except Killed:
             self.kill(self.down_ms)
 
+    def is_connected(self, life: int) -> bool:
+        """Whether the server has a connection of that life; a paused process has one."""
+        return self.alive and self.life == life and not self._cut
+
     # What happens to it
 
     def start(self) -> None:
@@ -229,12 +233,20 @@ class Process:
 
 
 class Reader:
-    """A follower of a log, like `bus.reader.LogReader`: every entry once, in order, from a sequence on."""
+    """A follower of a log, like `bus.reader.LogReader`: every entry once, in order, behind a position.
+
+    `on_cut` is called where the log no longer holds what comes next.
+    """
 
     def __init__(
-        self, process: Process, log: "Log", deliver: Callable[["Entry"], None], start: int = 1
+        self,
+        process: Process,
+        log: "Log",
+        deliver: Callable[["Entry"], None],
+        on_cut: Callable[[], None] = lambda: None,
     ) -> None:
-        self.position = start - 1
+        self.position = 0
+        self._on_cut = on_cut
         self._process = process
         self._log = log
         self._deliver = deliver
@@ -262,7 +274,11 @@ class Reader:
 
     def poke(self) -> None:
         """There may be something to read."""
-        if not self._due and not self._stopped and self.position < self._log.last:
+        if (
+            not self._due
+            and not self._stopped
+            and self.position + 1 < max(self._log.first, self._log.last + 1)
+        ):
             self._due = True
             self._process.reach(self._process.life, self._pump)
 
@@ -275,6 +291,10 @@ class Reader:
 
     def _pump(self) -> None:
         self._due = False
+        if self.position + 1 < self._log.first and not self._stopped:
+            self._process.world.met("a log was cut under its reader")
+            self._on_cut()
+            return
         for entry in self._log.after(self.position, _AT_ONCE):
             if self._stopped:
                 return

@@ -75,7 +75,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that a history depends on. `skews_ms` are what the coordinators' clocks are wrong by, in turn."""
+    """Everything that a history depends on.
+
+    `skews_ms` are what the coordinators' clocks are wrong by, in turn. A checkpoint is made every `checkpoint_ms` (0: never), and logs
+    are cut below what is older than `keep_ms`, or, where they are `crowded`, whatever its age.
+    """
 
     seed: int
     network: Network = Network()
@@ -87,6 +91,9 @@ class Scenario:
     calm_ms: float = 20_000
     strategy: str = "weighted"
     skews_ms: tuple[int, ...] = (0,)
+    checkpoint_ms: float = 0.0
+    keep_ms: float = 1e9
+    crowded: bool = False
 
     def can_end(self) -> bool:
         """Whether there is somebody for everything, so that only a bug keeps a task from its end."""

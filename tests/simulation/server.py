@@ -6,16 +6,17 @@ The methods are called at the moment a message arrives at the server.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.lease import LEASE_TTL_S
 from bus.reader import Entry
+from folds.runs import Run
 
 if TYPE_CHECKING:
     from tests.simulation.process import Asker, Process, Reader
     from tests.simulation.world import Timer, World
 
-__all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Log", "Server"]
+__all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Kept", "Log", "Server"]
 
 FULL = "full"
 WRONG_SEQUENCE = "wrong last sequence"
@@ -35,13 +36,9 @@ class Log:
         self.last_id = ""
         self.followers: list[Reader] = []
         self.full = False
+        self.first = 1
         self._entries: list[Entry] = []
         self._headers: list[dict[str, str]] = []
-
-    @property
-    def first(self) -> int:
-        """The sequence of the oldest entry that is kept (or would be, in an empty log)."""
-        return 1
 
     @property
     def last(self) -> int:
@@ -62,10 +59,28 @@ class Log:
         """At most so many of the entries that follow a position."""
         return self._entries[position : position + most]
 
+    def holds(self, sequence: int) -> bool:
+        """Whether the entry of that sequence is there."""
+        return self.first <= sequence <= self.last
+
+    def trim(self, first: int) -> None:
+        """Cut what stands before `first`: nobody gets it any more."""
+        self.first = max(self.first, min(first, self.last + 1))
+
     def append(self, entry: Entry, headers: dict[str, str]) -> None:
         """Keep an entry, the next one."""
         self._entries.append(entry)
         self._headers.append(headers)
+
+
+class Kept(NamedTuple):
+    """A checkpoint: its number, the positions it covers, and what it holds; `damaged` is noticed by who loads it."""
+
+    number: int
+    positions: dict[str, int]
+    packed: bytes
+    runs: tuple[Run, ...]
+    damaged: bool = False
 
 
 class Server:
@@ -74,11 +89,13 @@ class Server:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
-        self._leases: dict[str, tuple[str, int, float]] = {}
+        self._leases: dict[str, tuple[Asker, int, float]] = {}
         self._revision = 0
         self.skew_ms = 0
         self._ends: dict[str, Timer] = {}
         self._waiting: dict[str, list[Asker]] = {}
+        self.checkpoints: dict[str, list[Kept]] = {"coordinator": [], "verifier": []}
+        self._saved = 0
         self._subscribers: dict[str, list[Asker]] = {}
         self._desks: dict[str, list[Asker]] = {}
 
@@ -125,16 +142,49 @@ class Server:
         if not self._world.chance(self._world.network.lost_answers):
             asker.hear(answer)
 
+    # Checkpoints
+
+    def load(self, fold: str) -> tuple[int, Kept | None]:
+        """The number of the newest checkpoint of a fold (0 without one), and the newest that is fit for use."""
+        kept = self.checkpoints[fold]
+        sound = [each for each in kept if not each.damaged]
+        if kept and kept[-1].damaged:
+            self._world.met("a damaged checkpoint is passed over")
+        return (kept[-1].number if kept else 0), (sound[-1] if sound else None)
+
+    def save(self, fold: str, behind: int, kept: Kept) -> int:
+        """Keep a checkpoint directly behind the one of that number, and of the others the newest; its number, 0 where it is refused."""
+        found = self.checkpoints[fold]
+        if behind != (found[-1].number if found else 0):
+            self._world.met("a stale checkpoint is refused")
+            return 0
+        self._saved += 1
+        self.checkpoints[fold] = [*found[-1:], kept._replace(number=self._saved)]
+        self._world.met(f"checkpoint of the {fold}")
+        return self._saved
+
+    def damage(self, fold: str) -> None:
+        """The newest checkpoint of a fold is no good any more; not both, for that is the end of what was cut."""
+        kept = self.checkpoints[fold]
+        if len(kept) > 1 and not kept[0].damaged:
+            self.checkpoints[fold] = [kept[0], kept[1]._replace(damaged=True)]
+
+    def trim(self, log: str, first: int) -> None:
+        """Cut a log."""
+        if first > self.logs[log].first:
+            self._world.met(f"cut: {log}")
+        self.logs[log].trim(first)
+
     # Leases
 
-    def take_lease(self, role: str, holder: str) -> int:
-        """The revision of the lease that is now `holder`'s; 0 if another's has not run out."""
+    def take_lease(self, role: str, holder: "Asker") -> int:
+        """The revision of the lease that is now `holder`'s; 0 if another's has not run out, and that one is connected."""
         held = self._leases.get(role)
-        if held is not None and held[2] > self._world.now:
+        if held is not None and held[2] > self._world.now and held[0].process.is_connected(held[0].life):
             return 0
         return self._lease(role, holder)
 
-    def renew_lease(self, role: str, holder: str, revision: int) -> int:
+    def renew_lease(self, role: str, holder: "Asker", revision: int) -> int:
         """The next revision; 0 if the lease was given to somebody else, or forgotten."""
         held = self._leases.get(role)
         if held is None or held[1] != revision or held[2] <= self._world.now:
@@ -163,7 +213,7 @@ class Server:
         for asker in self._waiting.pop(role, ()):
             asker.hear(None)
 
-    def _lease(self, role: str, holder: str) -> int:
+    def _lease(self, role: str, holder: "Asker") -> int:
         self._revision += 1
         end = self._world.now + LEASE_TTL_S * 1000
         self._leases[role] = (holder, self._revision, end)

@@ -20,6 +20,7 @@ SEEN_AS = {
     "notices before it is durable": {"durable before told"},
     "results of unassigned nodes believed": {"only assigned nodes count"},
     "verdicts forgotten after a restart": {"one verdict for a task"},
+    "a leadership under an old epoch": {"epochs follow each other"},
     "finished tasks forgotten after a restart": {"everything comes to its end"},
 }
 """The promise that each breaks first; the others break several, and which is seen first is chance."""

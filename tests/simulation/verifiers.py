@@ -9,9 +9,11 @@ from bus.reader import Entry
 from bus.signing import VERDICTS, open_signed
 from bus.wire import encode
 from tests.simulation.identity import CheapIdentity
+from tests.simulation.keeping import Keeper
 from tests.simulation.leading import Leaders, Order, TermShell, Wait
 from tests.simulation.process import Reader
 from tests.simulation.writers import FencedFlight
+from verifier.checkpoint import pack, restore
 from verifier.claims import Claims, Refusal, open_claims
 from verifier.core import Emission
 from verifier.merge import Merge
@@ -35,14 +37,18 @@ class VerifierTerm(TermShell):
         self.core = self.world.parts.verifier_core()
         self._identity = CheapIdentity(process.name)  # its own, as that of every verifier
         self._merge = Merge()
-        self._decisions = Reader(process, logs["assignments"], self._on_decisions)
-        self._results = Reader(process, logs["results"], self._on_results)
-        self._verdicts = Reader(process, logs["verdicts"], self._on_verdicts)
+        self._decisions = Reader(process, logs["assignments"], self._on_decisions, self._on_cut)
+        self._results = Reader(process, logs["results"], self._on_results, self._on_cut)
+        self._verdicts = Reader(process, logs["verdicts"], self._on_verdicts, self._on_cut)
         self._writer: FencedFlight | None = None
         self._written = 0
         self._losses = 0
         self._asking = False
         self._end_of_log = 0
+        self._judging = True
+        self._keeper = Keeper(
+            self, self.core.settled.old, hold=self._hold, is_quiet=self._is_quiet, state=self._state
+        )
 
     # The order of things
 
@@ -53,13 +59,18 @@ class VerifierTerm(TermShell):
             ("assignments", self._decisions),
             ("results", self._results),
         )
+        kept = yield self._keeper.begin()
+        if kept is not None:
+            restore(self.core, kept.packed, kept.runs)
         for log, reader in pairs:
+            reader.position = kept.positions[log] if kept is not None else 0
             reader.start()
             yield self.reached(reader, (yield self.last(log)))
         yield self.lease()
         for log, reader in (pairs[1], pairs[2], pairs[0]):
             yield self.reached(reader, (yield self.last(log)))
         self._verdicts.stop()
+        opening = self.core.lead(self.process.name)
         self._written = self._verdicts.position
         self._writer = self.flight(
             self.process,
@@ -72,13 +83,35 @@ class VerifierTerm(TermShell):
         )
         if self._written:
             self.world.met("a verifier takes over")
+        self._writer.append(opening.line, opening)
         self._lead()
 
     def _lead(self) -> None:
         self.world.say(self.process.name, f"judges from {self._written} on")
         self.took_over()
         self._judge()
+        self._keeper.run()
         self.world.server.open_desk("verifier", self.process, self._answer)
+
+    def _on_cut(self) -> None:
+        self.end("a log was cut under it")
+
+    def _hold(self, *, held: bool) -> None:
+        self._judging = not held
+        if not held and self.leading:
+            self._judge()
+
+    def _is_quiet(self) -> bool:
+        return self._writer is not None and self._writer.idle
+
+    def _state(self) -> tuple[dict[str, int], bytes]:
+        oldest = self._merge.oldest
+        positions = {
+            "assignments": self.core.decided,
+            "results": oldest - 1 if oldest else self._results.position,
+            "verdicts": self._written,
+        }
+        return positions, pack(self.core)
 
     def lease_lost(self) -> None:
         """As `verifier.term.Term._hold_on`."""
@@ -154,7 +187,7 @@ class VerifierTerm(TermShell):
         for claims in ready:
             self.core.fold_claims(claims)
         self.core.refuse_future(self._merge.take_dropped())
-        if self.leading:
+        if self.leading and self._judging:
             self._judge()
 
     def _judge(self) -> None:
@@ -202,7 +235,7 @@ class VerifierTerm(TermShell):
         lines = []
         for task in asked.tasks:
             place = self.core.place(task)
-            if place is None:
+            if place is None or not self.world.server.logs["verdicts"].holds(place[0]):
                 lines.append(encode(Pending(task)))
             else:
                 entry = self.world.server.logs["verdicts"].at(place[0])

@@ -73,7 +73,9 @@ class Watch(LogWatch):
     def acknowledged(self, client: str, sequence: int) -> None:
         """A client heard that its message is stored."""
         log = self._world.server.logs["tasks"]
-        there = sequence <= log.last and log.at(sequence).subject.endswith(f".{client}")
+        there = sequence < log.first or (
+            sequence <= log.last and log.at(sequence).subject.endswith(f".{client}")
+        )
         hold(there, "what is acknowledged is stored", f"{client}: {sequence}")
 
     def expected(self, entry: Expected, process: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ambient.audit import audit
 from ambient.client import Client
 from ambient.cluster import Supervisor
 from bus.connection import Bus, Received
@@ -35,13 +36,14 @@ def good(task_id: str, *args: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def unharmed(cluster: Supervisor, client: Client) -> AsyncIterator[None]:
-    """What happens inside ends no process, surprises none, and afterwards a task is verified by a quorum as ever."""
+    """What happens inside ends no process, surprises none, breaks no promise, and afterwards a task is verified as ever."""
     await client.run(GUESTS / "add.wasm", 1, 1, entry="add", timeout_s=20)
     pids = {name: running.pid for name, running in cluster.running.items()}
     yield
     verdict = await client.run(GUESTS / "add.wasm", 40, 2, entry="add", verify="quorum:3/3", timeout_s=20)
 
     assert verdict.value == 42
+    assert (await audit(client.bus)).violations == ()
     assert {name: running.pid for name, running in cluster.running.items()} == pids
     logs = await asyncio.to_thread(lambda: list((cluster.plan.data / "logs").iterdir()))
     assert [log.name for log in logs if "Traceback" in log.read_text(errors="replace")] == []

@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bus.messages import Inconclusive, Late, Quorum, Verdict, VerifyPolicy
+from bus.messages import Inconclusive, Late, Leader, Quorum, Verdict, VerifyPolicy
 from bus.reputation import Reputation
-from bus.signing import VERDICTS
+from bus.signing import VERDICTS, Identity
 from bus.wire import encode
 from tests.verifier.history import HONEST, NODES, POLICIES, SIGNER, STEPS, World, fold_verdicts
 from verifier.core import Core
@@ -217,3 +217,15 @@ def fold(world: World, core: Core, order: list[int]) -> None:
         for claims in ready if log else ():
             core.fold_claims(claims)
     assert not merge
+
+
+def test_epochs_are_counted_from_the_log_and_newer_lines_passed_over() -> None:
+    """Whoever begins to lead opens the epoch after the last one written; a kind that is not known is no damage."""
+    core = Core()
+    lines = [b'{"kind":"newer"}', encode(Leader(epoch=4, leader="other"))]
+    core.fold_verdicts(1, Identity.generate().seal(VERDICTS, lines))
+    opening = core.lead("v1")
+
+    assert opening.message == Leader(epoch=5, leader="v1")
+    assert core.epoch == 5
+    assert not core.counters

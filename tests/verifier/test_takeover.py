@@ -11,8 +11,9 @@ from pathlib import Path
 import nats.js.errors
 
 from bus.connection import Bus
-from bus.errors import NoResponder
-from bus.messages import ServiceHealth
+from bus.errors import BusUnavailable
+from bus.fence import EPOCH, LEADER
+from bus.messages import Leader, ServiceHealth
 from bus.server import NatsServer
 from bus.signing import Identity
 from bus.streams import last_sequence
@@ -46,9 +47,20 @@ async def leader(bus: Bus) -> ServiceHealth:
     async with asyncio.timeout(WAIT_S):
         while True:
             try:
-                return await bus.request(bus.subjects.service(SERVICE, "health"), b"", ServiceHealth)
-            except NoResponder:
+                subject = bus.subjects.service(SERVICE, "health")
+                return await bus.request(subject, b"", ServiceHealth, timeout_s=1)
+            except BusUnavailable:  # nobody leads, or one was asked that is just dying
                 await asyncio.sleep(0.01)  # nobody announces a service; asking again is the only way
+
+
+async def instances(bus: Bus, wanted: int) -> list[ServiceHealth]:
+    """Wait until so many verifiers say how they are, one of them leading and all as far as it is."""
+    subject = bus.subjects.service(SERVICE, "instances")
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            there = await bus.request_each(subject, b"", ServiceHealth)
+            if len(there) == wanted and len({each.epoch for each in there}) == 1:
+                return there
 
 
 async def drop_lease(bus: Bus) -> None:
@@ -169,7 +181,7 @@ async def test_a_second_writer_is_refused_and_folds_again(
 async def test_a_restart_finds_everything_settled(
     bus: Bus, server: NatsServer, cluster: str, tmp_path: Path
 ) -> None:
-    """A new verifier on old logs writes nothing and answers for every old verdict, read from the log."""
+    """A new verifier on old logs writes who leads and nothing else, and answers for every old verdict, read from the log."""
     names = [f"me.r{n}" for n in range(200)]
     async with Script(bus) as script:
         async with verifying(server.url, cluster, tmp_path):
@@ -184,7 +196,8 @@ async def test_a_restart_finds_everything_settled(
             health = await leader(bus)
             answered = await script.ask_verdicts(names)
 
-        assert await last_sequence(bus, "verdicts") == written == health.folded["verdicts"]
+        assert await last_sequence(bus, "verdicts") == written + 1
+        assert health.folded["verdicts"] >= written
         assert (health.open, health.nodes) == (0, 3)
         assert answered == [script.verdicts[name] for name in names]
 
@@ -209,3 +222,49 @@ async def test_the_bus_may_go_and_come_back(tmp_path: Path) -> None:
             await script.settle()
 
             assert {"me.t0", "me.t1", "me.t2"} < set(script.verdicts)
+
+
+async def test_each_leadership_opens_an_epoch_and_signs_its_records(
+    bus: Bus, server: NatsServer, cluster: str, tmp_path: Path
+) -> None:
+    """The first line of a verifier that leads is its epoch and name; every record after it names both in its headers."""
+    async with Script(bus) as script:
+        for number in (1, 2):
+            async with verifying(server.url, cluster, tmp_path, f"v{number}"):
+                await leader(bus)
+                await script.enrol("n1")
+                decision = await script.assign(f"me.e{number}", "n1")
+                await script.claim(result(f"me.e{number}", "n1", decision=decision))
+                await script.verdict(f"me.e{number}")
+        opened = [line for line in script.lines if isinstance(line, Leader)]
+        signed = []
+        for sequence in range(1, await last_sequence(bus, "verdicts") + 1):
+            headers = (await bus.js.get_msg(bus.subjects.stream("verdicts"), seq=sequence)).headers or {}
+            signed.append((headers[LEADER], headers[EPOCH]))
+
+    assert opened == [Leader(epoch=1, leader="v1"), Leader(epoch=2, leader="v2")]
+    assert signed == sorted(signed)
+    assert set(signed) == {("v1", "1"), ("v2", "2")}
+
+
+async def test_a_killed_leader_is_followed_before_its_lease_runs_out(
+    bus: Bus, server: NatsServer, cluster: str, tmp_path: Path
+) -> None:
+    """After kill -9 the standby finds the leader gone, and tells so; until then it says that it stands by, and how far it is."""
+    with (
+        process(server.url, cluster, tmp_path / "a", "a") as first,
+        process(server.url, cluster, tmp_path / "b", "b") as second,
+    ):
+        led = await leader(bus)
+        there = await instances(bus, 2)
+        (first if led.name == "a" else second).kill()
+        taken = await leader(bus)
+        epochs = [led.epoch, taken.epoch]
+
+    standby = next(each for each in there if not each.leading)
+    assert {each.name for each in there} == {"a", "b"}
+    assert (standby.epoch, standby.since_ms) == (1, 0)
+    assert set(standby.lag) == {"assignments", "results", "verdicts"}
+    assert taken.name != led.name
+    assert taken.since_ms > led.since_ms > 0
+    assert epochs == [1, 2]

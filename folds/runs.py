@@ -1,0 +1,179 @@
+"""A run: finished things in one immutable block of bytes, sorted by key, that answers for a name with one read.
+
+Guarantees that a run is the same bytes wherever the same things are put into it, that its SHA-256 names it, and that what is looked up
+costs a bit test for a name that is not there and one read of a few KiB for one that is. In memory are two bytes a thing; the
+rest stays where it is stored. Keys are hashes of names, so two names never meet but by a collision of 128 bits.
+
+Layout, little-endian: header (`_HEAD`), filter words (u64), the records (16 bytes of key, `width` bytes of value) in the order of keys.
+"""
+
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from hashlib import blake2b, sha256
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from folds.errors import RunDamaged
+
+__all__ = ["KEY_BYTES", "Probe", "Run", "build", "key_of", "merge", "probe"]
+
+KEY_BYTES = 16
+_MAGIC = b"AVCPRUN1"
+_HEAD = struct.Struct("<8sIQQ")
+_BLOCK = 64
+"""Records read for one look-up."""
+_WORD_RECORDS = 4
+"""Records that share a word of the filter: 16 bits each, so that about one in a hundred strangers gets by."""
+_PARTS = 16
+"""A merge is done in so many ranges of keys, each in memory alone."""
+
+type Rows = NDArray[np.uint8]
+type Read = Callable[[int, int], bytes]
+"""`read(offset, size)` of the place where the run is stored."""
+
+
+def key_of(name: str) -> bytes:
+    """The key of a name."""
+    return blake2b(name.encode(), digest_size=KEY_BYTES).digest()
+
+
+class Probe(NamedTuple):
+    """A key, made ready for any number of runs: `prefix` orders it, `place` and `mask` are for the filter."""
+
+    key: bytes
+    prefix: int
+    place: int
+    mask: int
+
+
+def probe(key: bytes) -> Probe:
+    """Make a key ready."""
+    low = int.from_bytes(key[8:])
+    mask = 1 << (low & 63) | 1 << (low >> 6 & 63) | 1 << (low >> 12 & 63) | 1 << (low >> 18 & 63)
+    return Probe(key, int.from_bytes(key[:8]), low >> 24, mask)
+
+
+class Run:
+    """A run that is stored somewhere. `last` is the highest sequence in VERDICTS of all that is in it."""
+
+    __slots__ = ("_fences", "_filter", "_read", "_start", "count", "digest", "last", "width")
+    width: int
+    count: int
+    last: int
+
+    def __init__(self, data: bytes, read: Read | None = None, *, digest: str | None = None) -> None:
+        """Open a run from its bytes, which `read` gives again later (None: they stay in memory).
+
+        Raises `RunDamaged` where the bytes are no run, or do not hash to `digest`.
+        """
+        self.digest = sha256(data).hexdigest()
+        if digest is not None and digest != self.digest:
+            raise RunDamaged(f"a run that should be sha256:{digest} is sha256:{self.digest}: get it anew")
+        if len(data) < _HEAD.size:
+            raise RunDamaged(f"a run has at least {_HEAD.size} bytes, this has {len(data)}: get it anew")
+        magic, self.width, self.count, self.last = _HEAD.unpack_from(data)
+        words = _words(self.count)
+        self._start = _HEAD.size + 8 * words
+        if magic != _MAGIC or len(data) != self._start + self.count * (KEY_BYTES + self.width):
+            raise RunDamaged("these bytes are no run of this version: get it anew")
+        self._filter = array("Q", data[_HEAD.size : self._start])
+        self._fences = array("Q", _half(self._rows(data)[::_BLOCK], 0).tobytes())
+        self._read: Read = read or (lambda offset, size: data[offset : offset + size])
+
+    def __repr__(self) -> str:
+        """Which it is and how much is in it."""
+        return f"Run({self.digest[:12]}, {self.count} records, to {self.last})"
+
+    def may_hold(self, asked: Probe) -> bool:
+        """False for nearly everything that is not in it, without a read."""
+        return bool(self._filter) and self._filter[asked.place % len(self._filter)] & asked.mask == asked.mask
+
+    def get(self, asked: Probe) -> bytes | None:
+        """The value of a key, None where it is not there."""
+        block = bisect_right(self._fences, asked.prefix) - 1
+        while block >= 0:
+            found = self._find(block, asked.key)
+            if found is not None or self._fences[block] != asked.prefix:
+                return found
+            block -= 1  # keys with equal first halves may begin in the block before
+        return None
+
+    def _find(self, block: int, key: bytes) -> bytes | None:
+        size = KEY_BYTES + self.width
+        data = self._read(self._start + block * _BLOCK * size, _BLOCK * size)
+        at = data.find(key)
+        while at >= 0 and at % size:
+            at = data.find(key, at + 1)
+        return None if at < 0 else data[at + KEY_BYTES : at + size]
+
+    def content(self) -> bytes:
+        """All of it; raises `RunDamaged` if that is not what was written."""
+        data = self._read(0, self._start + self.count * (KEY_BYTES + self.width))
+        if sha256(data).hexdigest() != self.digest:
+            raise RunDamaged(f"the run sha256:{self.digest} was changed where it is stored: get it anew")
+        return data
+
+    def records(self) -> Rows:
+        """All records in the order of keys, shape (count, 16 + width)."""
+        return self._rows(self.content())
+
+    def _rows(self, data: bytes) -> Rows:
+        return np.frombuffer(data, np.uint8, offset=self._start).reshape(-1, KEY_BYTES + self.width)
+
+
+def build(keys: Sequence[bytes], values: Sequence[bytes], last: int) -> bytes:
+    """The run of these, `keys` and equally long `values` in one order; `last` see `Run`."""
+    width = len(values[0])
+    rows = np.empty((len(keys), KEY_BYTES + width), np.uint8)
+    rows[:, :KEY_BYTES] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+    rows[:, KEY_BYTES:] = np.frombuffer(b"".join(values), np.uint8).reshape(-1, width)
+    return _seal([_sorted(rows)], width, last)
+
+
+def merge(runs: Sequence[Run]) -> bytes:
+    """One run of all that is in `runs`, which share no key but by a repeated name, whose newest value then counts."""
+    loaded = [run.records() for run in runs]
+    edges = np.array([(part << 64) // _PARTS for part in range(_PARTS)], np.uint64)
+    cuts = [[*np.searchsorted(_half(rows, 0), edges).tolist(), len(rows)] for rows in loaded]
+    parts = []
+    for part in range(_PARTS):
+        slices = [rows[cut[part] : cut[part + 1]] for rows, cut in zip(loaded, cuts, strict=True)]
+        parts.append(_newest(_sorted(np.concatenate(slices))))
+    return _seal(parts, runs[0].width, max(run.last for run in runs))
+
+
+def _half(rows: Rows, half: int) -> NDArray[np.uint64]:
+    """The first or second half of the keys, as numbers that order as the bytes do."""
+    return np.ascontiguousarray(rows[:, 8 * half : 8 * half + 8]).view(">u8").ravel().astype(np.uint64)
+
+
+def _sorted(rows: Rows) -> Rows:
+    """By the whole key, and what came later behind what came before."""
+    return rows[np.lexsort((_half(rows, 1), _half(rows, 0)))]
+
+
+def _newest(rows: Rows) -> Rows:
+    """Without the older ones of records with one key."""
+    same = (rows[1:, :KEY_BYTES] == rows[:-1, :KEY_BYTES]).all(axis=1)
+    return rows[np.append(~same, True)] if same.any() else rows
+
+
+def _words(count: int) -> int:
+    return -(-count // _WORD_RECORDS)
+
+
+def _seal(parts: Sequence[Rows], width: int, last: int) -> bytes:
+    count = sum(map(len, parts))
+    words = np.zeros(_words(count), np.uint64)
+    for rows in parts:
+        low = _half(rows, 1)
+        mask = np.zeros(len(rows), np.uint64)
+        for shift in (0, 6, 12, 18):
+            mask |= np.uint64(1) << (low >> np.uint64(shift) & np.uint64(63))
+        np.bitwise_or.at(words, (low >> np.uint64(24)) % np.uint64(max(1, len(words))), mask)
+    head = _HEAD.pack(_MAGIC, width, count, last)
+    return b"".join((head, words.astype("<u8").tobytes(), *(rows.tobytes() for rows in parts)))

@@ -1,0 +1,115 @@
+"""The page of metrics: what a Prometheus gets, and what a stranger gets."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from bus.server import free_port
+from metrics.board import Board
+from metrics.errors import AddressTaken, NotInCatalogue
+from metrics.page import exposed, serve_page
+
+
+async def lead(board: Board) -> None:
+    """A source."""
+    board.say("ambient_leading", 1, service="verifier")
+    board.say("ambient_leader_changes_total", 3, service="verifier")
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """What comes back until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_the_page_is_what_prometheus_reads() -> None:
+    """Text by default, OpenMetrics for whoever asks; both with the catalogue's words."""
+    async with serve_page(Board([lead]), 0) as port:
+        plain = await ask(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        modern = await ask(
+            port, b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text; version=1.0.0\r\n\r\n"
+        )
+    head, _, body = plain.decode().partition("\r\n\r\n")
+    found = {
+        (sample.name, sample.labels["service"], sample.value)
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+    assert head.startswith("HTTP/1.1 200 OK\r\nContent-Type: text/plain")
+    assert found == {("ambient_leading", "verifier", 1.0), ("ambient_leader_changes_total", "verifier", 3.0)}
+    assert "# HELP ambient_leading 1 where this process leads" in body
+    assert b"application/openmetrics-text" in modern
+    assert modern.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/1.1", b"404"),
+        (b"GET /metrics?x=1 HTTP/1.1", b"200"),
+        (b"HEAD /metrics HTTP/1.1", b"200"),
+        (b"POST /metrics HTTP/1.1", b"405"),
+        (b"\xff\x00", b"405"),
+    ],
+)
+async def test_a_stranger_gets_an_answer_too(request_line: bytes, status: bytes) -> None:
+    """Whatever is asked for is answered or refused, and the page stays up."""
+    async with serve_page(Board([lead]), 0) as port:
+        first = await ask(port, request_line + b"\r\n\r\n")
+        second = await ask(port, b"GET /metrics HTTP/1.1\r\n\r\n")
+
+    assert first.split()[1] == status
+    assert second.split()[1] == b"200"
+
+
+async def test_a_request_without_end_is_dropped() -> None:
+    """Headers beyond 16 KiB close the connection; memory holds no more of them."""
+    async with serve_page(Board([lead]), 0) as port:
+        said = await ask(port, b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
+
+    assert said == b""
+
+
+@given(st.dictionaries(st.sampled_from(("service", "log", "task")), st.text(max_size=3)))
+def test_only_what_is_in_the_catalogue_gets_on_the_board(labels: dict[str, str]) -> None:
+    """A metric nobody described, or a label that it does not have, is refused where it is said."""
+    board = Board([])
+    with pytest.raises(NotInCatalogue):
+        board.say("ambient_undescribed", 1)
+    if set(labels) != {"service"}:
+        with pytest.raises(NotInCatalogue):
+            board.say("ambient_leading", 1, **labels)
+
+
+async def test_a_page_holds_nothing_of_an_earlier_one() -> None:
+    """What a source no longer says is gone, as it is no longer so."""
+    said = [True, False]
+
+    async def once(board: Board) -> None:
+        if said.pop(0):
+            board.say("ambient_leading", 1, service="verifier")
+
+    board = Board([once])
+    first, _ = await board.page()
+    second, _ = await board.page()
+
+    assert b"ambient_leading" in first
+    assert second == b""
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    """And port 0 of the option serves nothing at all."""
+    port = free_port()
+    async with exposed(0), serve_page(Board([]), port):
+        with pytest.raises(AddressTaken, match=f"127.0.0.1:{port}: choose another port"):
+            async with exposed(port):
+                pass
