@@ -20,6 +20,9 @@ __all__ = ["Keeper", "cut_logs"]
 _SEAL_AT = 3
 """Few tasks are in a history, and some of them should be in runs."""
 _LOOK_MS = 2.0
+_LOOK_AT_MOST_MS = 64.0
+_IDLE_AT_MOST = 4
+"""Where nothing new is to be kept the next checkpoint is tried later, up to so many times the span: less happens for nothing."""
 
 
 class Found(NamedTuple):
@@ -50,6 +53,7 @@ class Keeper:
         self._on_saved = on_saved
         self._behind = 0
         self._kept: dict[str, int] = {}
+        self._idle = 1
 
     def begin(self) -> Wait:
         """The newest checkpoint that is fit for use, or None."""
@@ -68,6 +72,7 @@ class Keeper:
             nonlocal answered
             if not answered and not term.over:
                 answered = True
+                term.world.call_off(patience)
                 then(found)
 
         def silent() -> None:
@@ -76,11 +81,11 @@ class Keeper:
 
         server = term.world.server
         term.process.send(server.ask, term.process.asker(told), lambda: server.load(term.role))
-        term.process.after(1_000.0, silent)
+        patience = term.process.after(1_000.0, silent)
 
     def run(self) -> None:
         """Keep the fold from now on, for as long as it leads."""
-        every_ms = self._term.world.scenario.checkpoint_ms
+        every_ms = self._term.world.scenario.checkpoint_ms * self._idle
         if every_ms:
             self._term.process.after(every_ms, self._due)
 
@@ -90,20 +95,23 @@ class Keeper:
         self._hold(held=True)
         self._when_quiet()
 
-    def _when_quiet(self) -> None:
+    def _when_quiet(self, look_ms: float = _LOOK_MS) -> None:
         term = self._term
         if term.over or not term.leading:
             self._hold(held=False)
             return
         if not self._is_quiet():
-            term.process.after(_LOOK_MS, self._when_quiet)
+            term.process.after(look_ms, self._when_quiet, min(2 * look_ms, _LOOK_AT_MOST_MS))
             return
-        self.run()
         self._seal()
         positions, packed = self._state()
         if positions == self._kept:
+            self._idle = min(self._idle + 1, _IDLE_AT_MOST)
+            self.run()
             self._hold(held=False)
             return
+        self._idle = 1
+        self.run()
         kept = Kept(0, positions, packed, tuple(self._remembered.runs))
         self._hold(held=False)
         server, behind = term.world.server, self._behind
