@@ -7,6 +7,7 @@ every event is bound to a life. What a process keeps over its death, its subclas
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 if TYPE_CHECKING:
     from bus.reader import Entry
@@ -41,7 +42,7 @@ class Process:
         self.world = world
         self._at = world.at
         self.name = name
-        self.rng = random.Random(f"{world.scenario.seed}/{name}")  # noqa: S311 -- a simulation
+        self.rng = random.Random(world.scenario.seed << 32 | crc32(name.encode()))  # noqa: S311 -- a simulation
         self.alive = False
         self.life = 0
         self.fuse: int | None = None
@@ -84,7 +85,8 @@ class Process:
 
     def send(self, call: Callable[..., Any], *arguments: Any) -> None:
         """Let this happen at the server; messages of one connection arrive in order. A step at which the process may die."""
-        self.burn()
+        if self.fuse is not None:
+            self.burn()
         if self._cut and self._cut != "deaf":
             if self._cut == "hold":
                 self._unsent.append((call, arguments))
@@ -138,8 +140,18 @@ class Process:
             self.fuse -= 1
 
     def _arrive(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        if not self._cut or self._cut == "mute":
-            self._take(life, call, arguments)
+        if self._cut and self._cut != "mute":
+            return
+        # As `_take`, which half of all events would call from here.
+        if life != self.life or not self.alive:
+            return
+        if self._held is not None:
+            self._held.append((call, arguments))
+            return
+        try:
+            call(*arguments)
+        except Killed:
+            self.kill(self.down_ms)
 
     def _take(self, life: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if life != self.life or not self.alive:
