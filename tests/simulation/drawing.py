@@ -9,7 +9,6 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.lease import LEASE_TTL_S
 from tests.simulation import guest
 from tests.simulation.scenario import (
     COORDINATORS,
@@ -21,6 +20,7 @@ from tests.simulation.scenario import (
     Scenario,
     Submission,
 )
+from tests.simulation.server import LEASE_MS
 
 __all__ = ["draw"]
 
@@ -42,10 +42,10 @@ class _Size:
 
 
 _SHORT = _Size(
-    calm_ms=(1_500, 4_500),
+    calm_ms=(1_200, 4_200),
     coordinators=(1, 2, 2),
     verifiers=(1, 2),
-    nodes=(2, 3, 3, 3, 4),
+    nodes=(2, 3, 3, 4),
     submissions=(1, 3),
     lines=(1, 2, 2, 3),
     faults=(3, 4, 5, 6, 7),
@@ -63,7 +63,7 @@ _WHOLE = _Size(
 )
 
 _KINDS = (
-    *["crash"] * 10,
+    *["crash"] * 12,
     *["pause"] * 5,
     *["fill"] * 3,
     *["cut", "hold", "lease", "leave", "damage"] * 2,
@@ -84,7 +84,7 @@ class _Draft:
 
     def verify(self) -> dict[str, Any] | None:
         pick = self.rng.random()
-        if pick < 0.3:
+        if pick < 0.25:
             return None
         options = [(2, 2), (2, 3), (2, 3), (2, 3), (1, 1), (3, 4), (3, 5)]
         agree, of = self.rng.choice([each for each in options if each[1] <= self.nodes])
@@ -129,7 +129,7 @@ class _Draft:
         if pick < 0.12:
             return json.dumps(spec).encode()
         known = self.known(client)
-        if pick < (0.5 if client.endswith("'") else 0.22) and known:
+        if pick < (0.4 if client.endswith("'") else 0.2) and known:
             name = rng.choice(known)
             if rng.random() < 0.7:
                 return self.lines[name]
@@ -164,7 +164,7 @@ def draw(seed: int) -> Scenario:
         calm_ms=calm_ms,
         skews_ms=tuple(rng.choice([0, 0, 0, -20_000, 20_000]) for _ in coordinators),
         strategy=rng.choice(["weighted", "weighted", "round-robin", "least-loaded", "latency-aware"]),
-        checkpoint_ms=rng.choice([0.0, 100.0, 300.0, 1_000.0]),
+        checkpoint_ms=rng.choice([0.0, 0.0, 150.0, 400.0, 1_000.0]),
         keep_ms=rng.choice([0.0, 500.0, 3_000.0]),
         crowded=rng.random() < 0.2,
     )
@@ -174,10 +174,10 @@ def _network(rng: random.Random) -> Network:
     if rng.random() < 0.25:
         return Network(delay_ms=rng.choice([0.2, 1.0, 20.0]))
     return Network(
-        drop=rng.choice([0.02, 0.1, 0.2, 0.4]),
-        duplicate=rng.choice([0.0, 0.1, 0.4]),
+        drop=rng.choice([0.05, 0.1, 0.3, 0.4]),
+        duplicate=rng.choice([0.05, 0.2, 0.5]),
         lost_answers=rng.choice([0.0, 0.02, 0.1, 0.3]),
-        delay_ms=rng.choice([0.2, 1.0, 5.0, 50.0]),
+        delay_ms=rng.choice([0.2, 2.0, 10.0, 50.0]),
     )
 
 
@@ -233,7 +233,7 @@ def _faults(
         )
         if kind == "fill":
             target = rng.choice((*LOGS, "verdicts"))
-            ms = rng.choice((1_000, 2_500))
+            ms = rng.choice((1_000, 3_000))
         elif kind in ("lease", "damage"):
             target = rng.choice(["coordinator", "verifier"])
         elif kind in ("restart", "power"):
@@ -243,7 +243,7 @@ def _faults(
         elif kind == "clock":
             target = rng.choice([everyone[0], rng.choice(nodes), "server"])
             ms = rng.choice(_JUMPS_MS)
-        elif kind == "pause" and ms > LEASE_TTL_S * 1000:
+        elif kind == "pause" and ms > LEASE_MS:
             # Early enough to be over before the calm, when somebody else may have the lease.
             at_ms = min(at_ms, max(50, calm_ms - ms))
         made.append(Fault(min(at_ms, calm_ms), kind, target, ms, steps))

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from tests.simulation.process import Asker, Process, Reader
     from tests.simulation.world import Timer, World
 
-__all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Kept", "Log", "Server"]
+__all__ = ["FULL", "LEASE_MS", "WRONG_ID", "WRONG_SEQUENCE", "Kept", "Log", "Server"]
 
 FULL = "full"
 WRONG_SEQUENCE = "wrong last sequence"
 WRONG_ID = "wrong last message id"
 _DEDUPE_MS = 120_000
+LEASE_MS = LEASE_TTL_S * 1000
 _LOST_AS = {"telemetry": "heartbeat", "assign": "assignment"}
 
 type Answer = Callable[..., None]
@@ -215,7 +216,7 @@ class Server:
 
     def _lease(self, role: str, holder: "Asker") -> int:
         self._revision += 1
-        end = self._world.now + LEASE_TTL_S * 1000
+        end = self._world.now + LEASE_MS
         self._leases[role] = (holder, self._revision, end)
         if role not in self._ends:
             self._ends[role] = self._world.at(end, self._run_out, (role,))
