@@ -228,12 +228,8 @@ def _faults(
         target = rng.choice(leaders if rng.random() < 0.5 or kind in _OF_SERVICES else everyone)
         steps = rng.choice([0, 0, 1, 2] if target[0] in "kn" else [0, 0, 1, 2, 3, 5, 9])
         at_ms = rng.uniform(50, calm_ms)
-        if rng.random() < 0.6:
-            # Of two who lead the first one finds out with its next renewal: there must be something to decide before that.
-            before_ms = 800 if kind == "lease" else 0
-            at_ms = max(
-                50, rng.choice(submissions).at_ms - rng.random() * before_ms + rng.expovariate(1 / 150)
-            )
+        if rng.random() < 0.65:
+            at_ms = max(50, rng.choice(submissions).at_ms + _lag_ms(rng, kind))
         if kind == "fill":
             target = rng.choice((*LOGS, "results", "verdicts"))
             ms = rng.choice((1_000, 3_000))
@@ -251,3 +247,11 @@ def _faults(
             at_ms = min(at_ms, max(50, calm_ms - ms))
         made.append(Fault(min(at_ms, calm_ms), kind, target, ms, steps))
     return tuple(sorted(made, key=lambda each: each.at_ms))
+
+
+def _lag_ms(rng: random.Random, kind: str) -> float:
+    """How long after a submission it strikes, or before it."""
+    if kind == "lease":
+        # Of two who lead the first one finds out with its next renewal: there must be something to decide before that.
+        return rng.uniform(-LEASE_MS / 2, LEASE_MS / 2)
+    return rng.expovariate(1 / (600 if kind == "restart" else 150))

@@ -60,6 +60,7 @@ class LogWatch:
         self.refused: dict[tuple[int, int], Refused] = {}
         self.unsettled: set[tuple[int, int]] = set()
         self.decided: list[tuple[int, Assigned]] = []
+        self._ids: set[str] = set()
         self._bare: set[bytes] = set()
         self._bodies: dict[str, Submission] = {}
         self._owners: dict[str, str] = {}
@@ -76,6 +77,10 @@ class LogWatch:
 
     def stored(self, log: "Log", entry: Entry, mark: str) -> None:
         """A message is in a log."""
+        hold(
+            log.last_id not in self._ids, "what is sent again is stored once", f"{log.last_id} in {log.name}"
+        )
+        self._ids.add(log.last_id)
         if log.name == "tasks":
             self._on_tasks(entry)
         elif log.name == "results":
