@@ -189,7 +189,7 @@ def _nodes(rng: random.Random, size: _Size) -> tuple[NodePlan, ...]:
             f"n{at}",
             slots=rng.choice([1, 2, 4]),
             lies=rng.choice([0.5, 1.0]) if at < liars else 0.0,
-            faults=rng.choice([0.0, 0.0, 0.3]),
+            faults=rng.choice([0.0, 0.0, 0.5]),
             forges=rng.choice([0.0, 0.5]) if at < liars else 0.0,
             garbles=rng.choice([0.0, 0.0, 0.3]) if at < liars else 0.0,
             skew_ms=rng.choice([0, 0, -90_000, 40_000]),
