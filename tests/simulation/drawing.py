@@ -67,8 +67,8 @@ _KINDS = (
     *["pause"] * 5,
     *["lease"] * 4,
     *["fill"] * 3,
-    *["cut", "hold", "restart", "damage"] * 2,
-    *["leave", "deaf", "mute", "power", "drain", "clock", "stop", "roll"],
+    *["cut", "hold", "restart", "damage", "leave"] * 2,
+    *["deaf", "mute", "power", "drain", "clock", "stop", "roll"],
 )
 _OF_NODES = {"leave", "drain"}
 _OF_SERVICES = {"stop", "roll"}
@@ -152,7 +152,7 @@ def draw(seed: int) -> Scenario:
     submissions = _submissions(rng, size, _Draft(rng, len(nodes), calm_ms))
     clients = sorted({each.client for each in submissions})
     everyone = [
-        *coordinators, *verifiers, *verifiers, *(node.name for node in nodes), *clients,
+        *coordinators, *coordinators, *verifiers, *verifiers, *(node.name for node in nodes), *clients,
     ]  # fmt: skip
     return Scenario(
         seed=seed,

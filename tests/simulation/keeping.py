@@ -52,28 +52,30 @@ class Keeper:
         self._state = state
         self._on_saved = on_saved
         self._behind = 0
-        self._kept: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
         self._idle = 1
 
     def begin(self) -> Wait:
         """The newest checkpoint that is fit for use, or None."""
         return lambda then: self._ask_newest(lambda found: self._begun(found, then))
 
-    def _begun(self, found: tuple[int, Kept | None], then: Callable[..., None]) -> None:
-        self._behind = found[0]
-        if found[1] is not None:
+    def _begun(self, found: Kept | None, then: Callable[..., None]) -> None:
+        if found is not None:
             self._term.world.met(f"a {self._term.role} begins from a checkpoint")
-        then(found[1])
+        then(found)
 
-    def _ask_newest(self, then: Callable[[tuple[int, Kept | None]], None]) -> None:
+    def _ask_newest(self, then: Callable[[Kept | None], None]) -> None:
         term, answered = self._term, False
 
-        def told(found: tuple[int, Kept | None]) -> None:
+        def told(found: tuple[Kept | None, Kept | None]) -> None:
             nonlocal answered
             if not answered and not term.over:
                 answered = True
                 term.world.call_off(patience)
-                then(found)
+                newest, fit = found
+                if newest is not None:
+                    self._behind, self._newest = newest.number, newest.positions
+                then(fit)
 
         def silent() -> None:
             if not answered:
@@ -105,7 +107,7 @@ class Keeper:
             return
         self._seal()
         positions, packed = self._state()
-        if positions == self._kept:
+        if not self._is_further(positions):
             self._idle = min(self._idle + 1, _IDLE_AT_MOST)
             self.run()
             self._hold(held=False)
@@ -125,10 +127,15 @@ class Keeper:
         if self._term.over:
             return
         if number:
-            self._behind, self._kept = number, positions
+            self._behind, self._newest = number, positions
             self._on_saved()
         else:  # somebody else's is newer, or the answer to an earlier one was lost
-            self._ask_newest(lambda found: setattr(self, "_behind", found[0]))
+            self._ask_newest(lambda _: None)
+
+    def _is_further(self, positions: dict[str, int]) -> bool:
+        """As `folds.keeper`: further than the newest in some log, and less far in none; logs may have been cut up to it."""
+        ahead = [at - self._newest.get(log, 0) for log, at in positions.items()]
+        return min(ahead) >= 0 and max(ahead) > 0
 
     def _seal(self) -> None:
         given = self._remembered.to_seal(_SEAL_AT)

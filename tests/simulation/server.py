@@ -145,13 +145,13 @@ class Server:
 
     # Checkpoints
 
-    def load(self, fold: str) -> tuple[int, Kept | None]:
-        """The number of the newest checkpoint of a fold (0 without one), and the newest that is fit for use."""
+    def load(self, fold: str) -> tuple[Kept | None, Kept | None]:
+        """The newest checkpoint of a fold, and the newest that is fit for use."""
         kept = self.checkpoints[fold]
         sound = [each for each in kept if not each.damaged]
         if kept and kept[-1].damaged:
             self._world.met("a damaged checkpoint is passed over")
-        return (kept[-1].number if kept else 0), (sound[-1] if sound else None)
+        return (kept[-1] if kept else None), (sound[-1] if sound else None)
 
     def save(self, fold: str, behind: int, kept: Kept) -> int:
         """Keep a checkpoint directly behind the one of that number, and of the others the newest; its number, 0 where it is refused."""
