@@ -9,20 +9,23 @@ notice was lost, came twice, or the server restarted meanwhile. Errors are those
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
 from ambient import mapping
 from ambient.courier import Courier
-from ambient.errors import ClientClosed, Rejected, TaskRejected, mapped
+from ambient.errors import BusUnavailable, ClientClosed, LogFull, Rejected, StillOpen, TaskRejected, mapped
 from ambient.logs import keep_quiet
 from ambient.mapping import DEFAULT_IN_FLIGHT, Items, MapItem, Mapping
 from ambient.modules import ModuleSource
 from ambient.outstanding import Entry
 from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
+from ambient.room import Patience
 from ambient.settings import resolve
+from ambient.storing import Storing
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
@@ -135,12 +138,25 @@ class Client(Questions):
             TaskFailed, TaskCancelled, TaskExpired: how the task ended, with its `verdict`.
             TaskRejected: the task breaks the contract or an id was used before; see `field` and `limit`.
             ModuleUnusable, MissingExtra: the module cannot be read or compiled here.
-            LogFull, ClusterMissing, BusUnavailable: nothing could be stored, or `timeout_s` passed without a bus.
+            LogFull: the cluster is full, and will be beyond `timeout_s`; without one, `run` waits for room.
+            ClusterMissing, BusUnavailable: nothing could be stored, or `timeout_s` passed without a bus.
             StillOpen: no verdict within `timeout_s`.
         """
-        entry, task = await self._submit(module, args, input, id, options)
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        entry, task = await self._prepare(module, args, input, id, options)
+        storing = Storing(self._open_courier(), Patience(deadline_s))
         try:
-            return await task.result(check=check, timeout_s=timeout_s)
+            # Not waited for by itself: the time-out is one for all of it, and a verdict may come before the acknowledgement.
+            await storing.add(entry, task)
+            while True:
+                try:
+                    left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+                    return await task.result(check=check, timeout_s=left_s)
+                except LogFull:
+                    await storing.finish()
+        except StillOpen as error:
+            assert timeout_s is not None  # noqa: S101 -- without it there is no time-out
+            raise StillOpen(error.task, timeout_s) from None
         finally:
             self._forget(entry)
 
@@ -152,8 +168,14 @@ class Client(Questions):
         id: str | None = None,  # noqa: A002
         **options: Unpack[TaskOptions],
     ) -> Task:
-        """Like `run`, but return a handle as soon as the task is durable: from then on it ends in exactly one verdict."""
-        entry, task = await self._submit(module, args, input, id, options)
+        """Like `run`, but return a handle as soon as the task is durable: from then on it ends in exactly one verdict.
+
+        Where the cluster is full it raises `LogFull` at once, whose `retry_after_s` says when to submit again. While the bus is away it waits.
+        """
+        courier = self._open_courier()
+        entry, task = await self._prepare(module, args, input, id, options)
+        await courier.accepting()
+        courier.submit(entry)
         try:
             await task.until_stored()
         except asyncio.CancelledError:
@@ -162,26 +184,41 @@ class Client(Questions):
         return task
 
     async def submit_many(
-        self, module: ModuleSource, inputs: Iterable[MapItem], **options: Unpack[TaskOptions]
+        self,
+        module: ModuleSource,
+        inputs: Iterable[MapItem],
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[TaskOptions],
     ) -> list[Task]:
         """Submit one task per input (as `map` takes them) and return their handles once all of them are durable.
 
-        Raises what `submit` raises; tasks that were stored before an error go on. `map` also waits for room in a full log.
+        What is not durable is bounded, and a full cluster is waited for, up to `timeout_s`. The handles are the caller's; for inputs
+        without end use `map`. Raises what `submit` raises; tasks that were stored before an error go on.
         """
         courier, preparation = self._open_parts()
         make = await preparation.maker(module, inputs, options)
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        storing = Storing(courier, Patience(deadline_s))
         tasks: list[Task] = []
-        for item in inputs:
-            task = Task(courier)
-            made = make(task, len(tasks), item)
-            entry = made if isinstance(made, Entry) else await made
-            task.name = entry.name
-            courier.submit(entry)
-            tasks.append(task)
-            if len(tasks) % mapping.YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-        for task in tasks:
-            await task.until_stored()
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                for item in inputs:
+                    task = Task(courier)
+                    made = make(task, len(tasks), item)
+                    entry = made if isinstance(made, Entry) else await made
+                    task.name = entry.name
+                    await storing.add(entry, task)
+                    tasks.append(task)
+                    if len(tasks) % mapping.YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
+                await storing.finish()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the caller's own, out of its iterable
+            raise BusUnavailable(
+                f"not all tasks were durable within {timeout_s:g} s: give it more time, or try `ambient doctor`"
+            ) from None
         return tasks
 
     def map(
@@ -204,7 +241,7 @@ class Client(Questions):
             check: whether the first task that was not verified raises and ends the map.
             **options: see `TaskOptions`.
 
-        A full log slows the map down. Leaving the loop early (`break`, an error) cancels what is in flight; for that to happen
+        A full cluster slows the map down. Leaving the loop early (`break`, an error) cancels what is in flight; for that to happen
         at once and not when the generator is collected, use `contextlib.aclosing`. Raises what `run` raises.
         """
         return _flat(
@@ -261,7 +298,7 @@ class Client(Questions):
             )
         await Task(self._open_courier(), name).cancel()
 
-    async def _submit(
+    async def _prepare(
         self,
         module: ModuleSource,
         args: tuple[Argument, ...],
@@ -273,7 +310,6 @@ class Client(Questions):
         task = Task(courier)
         entry = await preparation.entry(task, task_id, module, args, content=content, options=options)
         task.name = entry.name
-        courier.submit(entry)
         return entry, task
 
     def full_name(self, task: str | Task) -> str:

@@ -21,10 +21,11 @@ from ambient.errors import (
 )
 from ambient.inquiry import Inquiry
 from ambient.outstanding import Entry, Outstanding
+from ambient.room import Room
 from ambient.verdict import TaskVerdict
 from bus.blobs import Blobs
 from bus.connection import Bus, Received
-from bus.errors import BlobCorrupt, BlobMissing, BusError, LogFull, Malformed, StreamMissing
+from bus.errors import BlobCorrupt, BlobMissing, BusError, LogFull, Malformed, Stopped, StreamMissing
 from bus.messages import Pending, Refused, Verdict, VerdictLine
 from bus.wire import decode, decoder, split_lines
 from bus.writer import OpenWriter
@@ -75,6 +76,7 @@ class Courier:
         )
         self._loop = asyncio.get_running_loop()
         self._returned_at = float("-inf")
+        self._room = Room(bus)
         self._fetching = asyncio.Semaphore(_FETCHES)
         self._cancelling: set[asyncio.Future[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -129,6 +131,19 @@ class Courier:
         self._tasks.append(entry.line, entry)
         self.outstanding.add(entry)
 
+    async def accepting(self) -> None:
+        """Wait while more is to be written than this client may hold: the connection is down, or slow."""
+        try:
+            await self._tasks.accepting()
+        except Stopped:
+            self._check_open()
+            raise
+
+    def again(self, entry: Entry) -> None:
+        """Submit once more what was refused for want of room."""
+        entry.open = True
+        self.submit(entry)
+
     def expect(self, entry: Entry) -> None:
         """Expect the verdict of a task that was submitted before, or by somebody else."""
         self._check_open()
@@ -167,9 +182,26 @@ class Courier:
         reborn = self._loop.time() - self._returned_at < _REBIRTH_S
         if reborn and isinstance(error, StreamMissing):
             return True
-        for entry in self.outstanding.not_stored(entries):
+        ended = self.outstanding.not_stored(entries)
+        if isinstance(error, LogFull):
+            self.spawn(self._tell_full(ended, str(error)), "ask for room")
+            return False
+        for entry in ended:
             entry.sink.not_stored(entry, from_bus(error))
         return False
+
+    async def _tell_full(self, entries: list[Entry], refusal: str) -> None:
+        """Tell whoever waits for these that they were refused, and when to submit them again."""
+        try:
+            error = await self._room.explain(refusal)
+        except asyncio.CancelledError:
+            for entry in entries:
+                entry.sink.broken(
+                    entry, ClientClosed(f"the client was closed before {entry.name} was stored")
+                )
+            raise
+        for entry in entries:
+            entry.sink.not_stored(entry, error)
 
     async def _on_done(self, message: Received) -> None:
         body = message.data

@@ -9,7 +9,7 @@ import msgspec
 from ambient.settings import ConnectionSettings
 from bus.connection import Bus
 from bus.errors import BusError, NoResponder
-from bus.messages import NodesReply, ServiceHealth
+from bus.messages import NodesReply, RoomReply, ServiceHealth
 from bus.subjects import LOGS
 
 __all__ = ["Finding", "examine"]
@@ -75,6 +75,7 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
         yield await _service(bus, service, standbys)
         if there:
             yield _standbys(service, standbys)
+    yield await _room(bus)
     yield await _nodes(bus)
 
 
@@ -180,6 +181,25 @@ def _span(seconds: float) -> str:
         if seconds >= unit_s:
             return f"{seconds / unit_s:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+async def _room(bus: Bus) -> Finding:
+    try:
+        room = await bus.request(bus.subjects.service("coordinator", "room"), b"{}", RoomReply, timeout_s=2)
+    except BusError as error:
+        return Finding(
+            "room", ok=False, detail=f"unknown: {_said(error)}", cure="first the coordinator, see above"
+        )
+    wait = "for how long is unknown" if room.wait_ms is None else f"{room.wait_ms / 1000:,.0f} s of work"
+    detail = f"{room.backlog:,} tasks wait, {wait}" if room.backlog else "nothing waits"
+    if not room.full:
+        return Finding("room", ok=True, detail=detail)
+    return Finding(
+        "room",
+        ok=False,
+        detail=f"no new tasks are taken: {room.full}",
+        cure=f"start more nodes, or submit again in {room.retry_after_ms / 1000:,.0f} s; bounds: docs/backpressure.md",
+    )
 
 
 async def _nodes(bus: Bus) -> Finding:

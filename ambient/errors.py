@@ -14,6 +14,7 @@ import bus.errors
 from ambient.verdict import TaskVerdict
 
 __all__ = [
+    "DEFAULT_RETRY_S",
     "AmbientError",
     "BusUnavailable",
     "ClientClosed",
@@ -36,6 +37,10 @@ __all__ = [
     "from_bus",
     "mapped",
 ]
+
+
+DEFAULT_RETRY_S = 1.0
+"""When to submit again where the cluster cannot say it."""
 
 
 class AmbientError(Exception):
@@ -90,7 +95,14 @@ class ServiceMissing(BusUnavailable):
 
 
 class LogFull(BusUnavailable):
-    """The log or the blob store is at its limit: nothing was stored, so submit again once there is room."""
+    """The cluster is full, or a log or the blob store is at its limit: nothing was stored, so submit again in `retry_after_s`.
+
+    The cluster said so, where it could; else it is a guess.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = DEFAULT_RETRY_S) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class OutputUnavailable(AmbientError):

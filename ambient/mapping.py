@@ -9,18 +9,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 
-import structlog
-
 from ambient.courier import Courier
 from ambient.errors import AmbientError, LogFull, checked
 from ambient.outstanding import Entry, Sink
+from ambient.room import Patience
 from ambient.submission import Argument, InputLike
 from ambient.verdict import TaskVerdict
 from bus.messages import Verdict
 
 __all__ = ["DEFAULT_IN_FLIGHT", "YIELD_EVERY", "Items", "MapItem", "Mapping", "results"]
-
-_log = structlog.get_logger("ambient")
 
 DEFAULT_IN_FLIGHT = 1024
 """Enough to fill the batches of every log on the way."""
@@ -32,7 +29,6 @@ Items = Iterable[MapItem] | AsyncIterable[MapItem]
 
 YIELD_EVERY = 128
 """Submissions between two looks at the event loop: as many as fit into one message."""
-_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 Make = Callable[[Sink, int, MapItem], Entry | Awaitable[Entry]]
 """Makes the entry of one input; a coroutine where the input must be uploaded first."""
@@ -54,7 +50,9 @@ class Mapping:
         self._ready: deque[_Outcome] = deque()
         self._open: dict[int, Entry] = {}
         self._unstored: deque[Entry] = deque()
-        self._refusals = 0
+        self._refusal: LogFull | None = None
+        self._probe: Entry | None = None
+        self._patience = Patience()
         self._change = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: BaseException | None = None
@@ -104,6 +102,7 @@ class Mapping:
             async for item in _asynchronous(self._items):
                 while self._fed - self._taken >= self._in_flight or self._unstored:
                     await self._make_room()
+                await self._courier.accepting()
                 made = self._make(self, self._fed, item)
                 entry = made if isinstance(made, Entry) else await made
                 self._fed += 1
@@ -121,21 +120,32 @@ class Mapping:
             self._change.set()
 
     async def _make_room(self) -> None:
-        """Wait until something has changed; submit again what a full log refused, after a pause."""
-        if self._unstored:
-            await asyncio.sleep(_BACKOFF_S[min(max(self._refusals, 1), len(_BACKOFF_S)) - 1])
-            again, self._unstored = self._unstored, deque()
-            for entry in again:
-                entry.open = True
-                self._open[entry.index] = entry
-                self._courier.submit(entry)
-            return
-        self._room.clear()
-        await self._room.wait()
+        """Wait until something has changed; after a pause, submit again what was refused: one, and once there is room for it the rest."""
+        if self._unstored and self._refusal is not None:
+            await self._patience.wait(self._refusal)
+            self._refusal = None
+            self._probe = self._unstored.popleft()
+            self._again(self._probe)
+        elif self._unstored and self._probe is None:
+            while self._unstored:
+                self._again(self._unstored.popleft())
+        else:
+            self._room.clear()
+            await self._room.wait()
 
-    def stored(self, entry: Entry) -> None:  # noqa: ARG002 -- a Sink's signature
+    def _again(self, entry: Entry) -> None:
+        self._open[entry.index] = entry
+        self._courier.again(entry)
+
+    def stored(self, entry: Entry) -> None:
         """See `Sink`."""
-        self._refusals = 0
+        self._probed(entry)
+
+    def _probed(self, entry: Entry) -> None:
+        if entry is self._probe:
+            self._probe = None
+            self._patience.stored()
+            self._room.set()
 
     def not_stored(self, entry: Entry, error: AmbientError) -> None:
         """See `Sink`: a full log is waited for, anything else ends the map."""
@@ -144,10 +154,9 @@ class Mapping:
             self._failure = error
             self._change.set()
             return
-        if not self._unstored:
-            self._refusals += 1
-            if self._refusals == 1:
-                _log.warning("the log of tasks is full: the map waits for room", advice=str(error))
+        if entry is self._probe:
+            self._probe = None
+        self._refusal = error
         self._unstored.append(entry)
         self._room.set()
 
@@ -162,6 +171,7 @@ class Mapping:
     def _end(self, entry: Entry, outcome: TaskVerdict | AmbientError) -> None:
         if self._open.pop(entry.index, None) is None:
             return
+        self._probed(entry)
         self._ready.append((entry.index, outcome))
         self._change.set()
         if self._exhausted and not self._open:

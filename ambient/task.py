@@ -3,7 +3,7 @@
 import asyncio
 
 from ambient.courier import Courier
-from ambient.errors import AmbientError, BusUnavailable, StillOpen, checked, mapped
+from ambient.errors import AmbientError, BusUnavailable, LogFull, StillOpen, checked, mapped
 from ambient.outstanding import Entry
 from ambient.verdict import TaskVerdict
 from bus.messages import Verdict, WhyReply, WhyRequest
@@ -72,6 +72,15 @@ class Task:
             await self._next_event()
         if isinstance(self._outcome, AmbientError):
             raise self._outcome
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was refused for want of room, so that it may be submitted again."""
+        return isinstance(self._outcome, LogFull)
+
+    def reopen(self) -> None:
+        """It is submitted again: forget that it was refused."""
+        self._outcome = None
 
     async def _wait(self, timeout_s: float | None) -> None:
         try:

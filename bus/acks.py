@@ -28,12 +28,13 @@ UNSENT = 0
 
 
 class StreamRefusal(Exception):
-    """The server did not store the message. `code` is JetStream's error code, `NO_STREAM` or `UNSENT`."""
+    """The server did not store the message. `code` is JetStream's error code, `NO_STREAM` or `UNSENT`; `stream` is who refused."""
 
-    def __init__(self, code: int, description: str) -> None:
+    def __init__(self, code: int, description: str, stream: str = "") -> None:
         super().__init__(f"{description} ({code})")
         self.code = code
         self.description = description
+        self.stream = stream
 
 
 class _Error(msgspec.Struct):
@@ -44,6 +45,7 @@ class _Error(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     seq: int = 0
+    stream: str = ""
     error: _Error | None = None
 
 
@@ -96,4 +98,4 @@ class AckInbox:
         if ack.error is None:
             answer.set_result(ack.seq)
         else:
-            answer.set_exception(StreamRefusal(ack.error.err_code, ack.error.description))
+            answer.set_exception(StreamRefusal(ack.error.err_code, ack.error.description, ack.stream))

@@ -6,6 +6,8 @@ that is stored in a log deafens every reader of that log for ever. Guarantees th
 bytes of its subject are U+FFFD (no token has them, so it is refused where names are checked), unreadable headers are none.
 
 It also says how many servers of its cluster the server sees, and can be made to `leave` a server that no longer reads.
+And what is received and not yet handled is bounded: nats-py would hold 512k messages or 128 MiB for each subscription. What is over is dropped and
+counted, the newest first; nothing that must not be lost comes by a bare subscription (`bus.reader` finds gaps).
 """
 
 import re
@@ -14,9 +16,14 @@ from typing import Any
 
 import nats.aio.client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.protocol import parser
 
-__all__ = ["Client"]
+__all__ = ["PENDING_BYTES", "PENDING_MESSAGES", "Client"]
+
+PENDING_MESSAGES = 16_384
+PENDING_BYTES = 32 * 1024 * 1024
+"""What one subscription may hold that its handler has not taken: more than a burst of 10,000 heartbeats, and little memory."""
 
 # Only a space separates the server's words; nats-py takes \v and \f for separators, too, and reads a subject that has them as two.
 _WORDS = rb"\A%s[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?%s(\d+)\r\n"
@@ -25,7 +32,7 @@ parser.HMSG_RE = re.compile(_WORDS % (b"HMSG", rb"(\d+)[ \t]+"))
 
 
 class Client(nats.aio.client.Client):
-    """A connection whose reading no message can end. `on_servers` is called with each count of servers that the server tells.
+    """A connection whose reading no message can end, and whose memory no flood can fill. `on_servers` is called with each count of servers that the server tells.
 
     `learns_servers` says whether addresses that the server tells of may be used beside the given ones: who was given several has said which.
     """
@@ -54,6 +61,27 @@ class Client(nats.aio.client.Client):
             self._on_servers(len(servers))
         known = info if self._learns_servers else {**info, "connect_urls": None}
         await super()._process_info(known, initial_connection)
+
+    async def subscribe(  # noqa: PLR0917 -- nats-py's own signature
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Any = None,
+        future: Any = None,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = PENDING_MESSAGES,
+        pending_bytes_limit: int = PENDING_BYTES,
+    ) -> Subscription:
+        """As nats-py's, with lower limits, also for the subscriptions that it makes by itself (answers, services)."""
+        return await super().subscribe(
+            subject,
+            queue,
+            cb,
+            future,
+            max_msgs,
+            min(pending_msgs_limit, PENDING_MESSAGES),
+            min(pending_bytes_limit, PENDING_BYTES),
+        )
 
     async def _process_headers(self, headers: Any) -> dict[str, str] | None:
         try:

@@ -3,6 +3,7 @@
 Sends what there is as soon as nothing is in flight, up to `MAX_BATCH` lines a message, and up to `WINDOW` messages at a time
 where enough waits to be worth another one; no timer. So one line alone goes out at once, and under load lines gather while
 earlier messages are being written.
+What waits is the owner's: one that cannot bound it otherwise awaits `accepting` before each `append`.
 `on_durable` is called, in order, once the server has a message on disk; nobody should act on a line before.
 
 Left to the two writers in `bus.writer`: what makes a write safe, and what to do where it was not acknowledged.
@@ -23,7 +24,7 @@ from bus.connection import Bus
 from bus.errors import BusError, Malformed, Stopped
 from bus.wire import MAX_LINE_BYTES, join_lines
 
-__all__ = ["MAX_BATCH", "RETRY_S", "WINDOW", "Batch", "Seal", "Writer"]
+__all__ = ["HELD_BYTES", "HELD_LINES", "MAX_BATCH", "RETRY_S", "WINDOW", "Batch", "Seal", "Writer"]
 
 _log = structlog.get_logger("bus.writer")
 
@@ -31,6 +32,9 @@ MAX_BATCH = 128
 """Lines in a message at most: enough to make a durable write cheap, few enough to keep latency low."""
 WINDOW = 4
 """Messages in flight at most."""
+HELD_LINES = 16_384
+HELD_BYTES = 32 * 1024 * 1024
+"""What may wait, unsent, before `accepting` makes its caller wait, too: many full batches, and little memory."""
 _MAX_BATCH_BYTES = 512 * 1024
 _WORTH_LINES = 32
 _WORTH_BYTES = 64 * 1024
@@ -51,6 +55,8 @@ class Batch[T]:
     tokens: list[T]
     expected: int = 0
     message_id: str = ""
+    doubtful: bool = False
+    """Whether it was sent and had no answer: it may be stored."""
     answer: asyncio.Future[int] | None = field(default=None, repr=False)
 
 
@@ -78,6 +84,7 @@ class Writer[T](ABC):
         self._waiting_bytes = 0
         self._in_flight: deque[Batch[T]] = deque()
         self._wake = asyncio.Event()
+        self._sent_some = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
@@ -87,11 +94,6 @@ class Writer[T](ABC):
         """How much is on its way."""
         name = type(self).__name__
         return f"{name}({self._subject}, waiting={len(self._waiting)}, in_flight={len(self._in_flight)})"
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether everything that was appended is durable."""
-        return not self._waiting and not self._in_flight
 
     @property
     def backlog(self) -> int:
@@ -116,6 +118,22 @@ class Writer[T](ABC):
         self._idle.clear()
         if self._is_worth_sending():
             self._wake.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything appended so far is durable, or was given up."""
+        return not self._waiting and not self._in_flight
+
+    @property
+    def _is_laden(self) -> bool:
+        return len(self._waiting) >= HELD_LINES or self._waiting_bytes >= HELD_BYTES
+
+    async def accepting(self) -> None:
+        """Wait until less waits than the bounds; raises what ended the writer. Costs nothing where there is room."""
+        while self._is_laden:
+            self._raise_if_ended()
+            self._sent_some.clear()
+            await self._sent_some.wait()
 
     async def flushed(self) -> None:
         """Wait until everything appended so far is durable; raises what ended the writer before that."""
@@ -164,6 +182,7 @@ class Writer[T](ABC):
                 await self._settle_first()
         finally:
             self._idle.set()
+            self._sent_some.set()
 
     def _is_worth_sending(self) -> bool:
         """Whether what waits should go out now, or rather gather until a message under way is acknowledged."""
@@ -191,6 +210,7 @@ class Writer[T](ABC):
             self._waiting_bytes -= len(line)
             lines.append(line)
             tokens.append(token)
+        self._sent_some.set()
         return self._number(Batch(self._seal(lines), tokens))
 
     async def _send(self, batch: Batch[T]) -> None:

@@ -10,6 +10,7 @@ must not be lost travels by `publish` alone (see `bus.writer`).
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
@@ -72,6 +73,8 @@ class Bus:
         self.js = client.jetstream(timeout=5)
         self.acks = AckInbox(client)
         self._returns: list[Callable[[], None]] = []
+        self.dropped: Counter[str] = Counter()
+        """Messages that came faster than they were handled and were dropped, by the subject subscribed to."""
         self._trouble = ""
         self._pings: set[asyncio.Task[None]] = set()
         self._moving: asyncio.Task[None] | None = None
@@ -259,7 +262,11 @@ class Bus:
         pong = asyncio.create_task(self.client.flush(timeout=_NEVER_S), name="pong")
         self._pings.add(pong)
         pong.add_done_callback(self._pings.discard)
-        await asyncio.wait_for(asyncio.shield(pong), timeout_s)
+        # Not its cancellation, should the connection be lost meanwhile: whoever waits here was not told to end.
+        await asyncio.wait([pong], timeout=timeout_s)
+        if not pong.done() or pong.cancelled():
+            raise TimeoutError("the connection was lost" if pong.done() else "")
+        pong.result()
 
     def _forget_pings(self) -> None:
         """The connection that these were sent on is gone, and so are their answers."""
@@ -327,10 +334,24 @@ class Bus:
         self.client.leave()
 
     async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self._on_drop(error.sub.subject)
+            return
         _log.debug("bus trouble", reason=reason(error))
         # What the server said (not authorised, say) explains more than the broken socket that follows it.
         if not self._trouble or not isinstance(error, OSError):
             self._trouble = reason(error)
+
+    def _on_drop(self, subject: str) -> None:
+        subject = "_INBOX" if subject.startswith("_INBOX.") else subject
+        self.dropped[subject] += 1
+        # At 1, 2, 4, 8 …: a flood must not become one of complaints.
+        if (count := self.dropped[subject]) & (count - 1) == 0:
+            _log.warning(
+                "messages come faster than they are handled; the newest are dropped",
+                subject=subject,
+                dropped=count,
+            )
 
     async def _on_disconnect(self) -> None:
         if not self.client.is_closed:

@@ -69,7 +69,7 @@ class StreamMissing(BusUnavailable):
 
 
 class LogFull(BusUnavailable):
-    """A log is at its limit. Nothing was stored; wait for room, or raise the limit."""
+    """A log is at its limit, or the cluster takes no new tasks. Nothing was stored; wait for room, or raise the limit."""
 
 
 class ServerFailed(BusUnavailable):

@@ -21,8 +21,17 @@ import msgspec
 
 from bus.errors import ServerFailed
 
-__all__ = ["Membership", "NatsCluster", "NatsServer", "RouteUrl", "free_port", "server_binary"]
+__all__ = [
+    "MAX_PENDING_BYTES",
+    "Membership",
+    "NatsCluster",
+    "NatsServer",
+    "RouteUrl",
+    "free_port",
+    "server_binary",
+]
 
+MAX_PENDING_BYTES = 64 * 1024 * 1024
 _READY_S = 20.0
 _FORMED_S = 60.0
 """Servers that were all stopped elect their leaders anew, which takes them 4 to 9 s each time that they do not agree."""
@@ -130,7 +139,8 @@ class NatsServer:
                 "sync_interval": "always" if self._fsync else "2m",
             },
             "max_payload": 1024 * 1024,
-            "max_pending": 256 * 1024 * 1024,
+            # A client that does not read what is sent to it may cost so much memory; then it is cut off, comes back and asks.
+            "max_pending": MAX_PENDING_BYTES,
             "write_deadline": "10s",
         }
         if self.member is not None:

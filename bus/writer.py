@@ -19,6 +19,7 @@ from bus.commit import RETRY_S, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
 from bus.fence import Fence, Leadership
+from bus.gate import FULL_LOG
 from bus.wire import join_lines
 
 __all__ = ["FencedWriter", "OpenWriter", "Writer"]
@@ -103,7 +104,8 @@ class OpenWriter[T](Writer[T]):
     """One of many writers of a log. It retries for ever, except where the log is full or missing.
 
     Then `on_refused(error, tokens)` decides: True to keep trying (an outbox), False to give these lines up
-    (a client, which tells its user). Without `on_refused` it keeps trying.
+    (a client, which tells its user). Without `on_refused` it keeps trying. What was sent before and had no answer may be stored, so
+    a gate that was shut meanwhile (`bus.gate`) is no reason to give it up.
     """
 
     def __init__(
@@ -129,19 +131,40 @@ class OpenWriter[T](Writer[T]):
         return {"Nats-Msg-Id": batch.message_id}
 
     async def _recover(self, error: BaseException) -> None:
+        batch = self._in_flight[0]
         refusal = await self._refusal(error)
         if refusal is not None:
-            batch = self._in_flight[0]
-            if self._on_refused is not None and not self._on_refused(refusal, batch.tokens):
+            was_open = batch.doubtful and self._is_gate(error)
+            if not was_open and self._on_refused is not None and not self._on_refused(refusal, batch.tokens):
                 self._in_flight.popleft()
                 return
             self._complain(refusal)
         await self._resend()
 
+    async def _resend(self) -> None:
+        """Send again what was refused or has no answer, after a pause in which answers may still come; what is stored is not asked for twice."""
+        await asyncio.sleep(RETRY_S)
+        for batch in self._in_flight:
+            answer = batch.answer
+            if answer is not None and answer.done() and not answer.cancelled():
+                if answer.exception() is None:
+                    continue
+            elif answer is not None:
+                batch.doubtful = True
+                answer.cancel()
+            await self._send(batch)
+
+    def _is_gate(self, error: BaseException) -> bool:
+        return isinstance(error, StreamRefusal) and error.stream == self._bus.subjects.stream(FULL_LOG)
+
     async def _refusal(self, error: BaseException) -> BusError | None:
         """The error to tell a person, or None for a mere lack of an answer."""
         if not isinstance(error, StreamRefusal) or error.code == UNSENT or not self._bus.is_connected:
             return None
+        if self._is_gate(error):
+            return LogFull(
+                "the cluster is full and takes no new tasks: nothing was stored, submit again later"
+            )
         if error.code in FULL:
             return LogFull(
                 f"{self._stream} is full, nothing was stored: wait for it to drain, or raise its max_bytes"

@@ -132,8 +132,9 @@ def _state_reason(nodes: Registry, row: int, now_ms: int) -> str:
     telemetry = nodes.telemetry[row]
     if state in (DRAINING, LEFT):
         return STATES[state]
-    if state == SAFE and telemetry is not None:
-        return f"safe mode: {telemetry.safe_mode}"
+    if state == SAFE:
+        reason = telemetry.safe_mode if telemetry is not None else ""
+        return f"safe mode: {reason or 'it handed work back, and has not said why yet'}"
     silent_s = (now_ms - int(nodes.heard_ms[row])) / 1000
     return f"{'dead' if state == DEAD else 'suspect'}: silent for {silent_s:.1f} s"
 

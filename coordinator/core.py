@@ -238,7 +238,12 @@ class Core(Schedule):
         self._ask_to_enrol(node)
 
     def goodbye(self, goodbye: Goodbye, now_ms: int) -> None:
-        """A node hands work back, and leaves or stays: what it does not keep is for others."""
+        """A node hands work back, and leaves or stays: what it does not keep is for others.
+
+        It gets no more until its next heartbeat says that it takes work: given back to it at once, a task would be out of attempts before that.
+        """
+        if goodbye.handed_back:
+            self.registry.handed_back(goodbye.node)
         self._lost(self.attempts.handed_back(goodbye.node, goodbye.handed_back), now_ms)
         if goodbye.leaving:
             self.registry.left(goodbye.node)

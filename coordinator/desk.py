@@ -30,6 +30,7 @@ from bus.streams import lag_behind
 from bus.wire import MAX_MESSAGE_BYTES, decode, decoder, encode
 from coordinator import explain
 from coordinator.core import Core
+from coordinator.load import Load
 from coordinator.settings import Settings
 from coordinator.telemetry import TelemetryGate
 
@@ -47,11 +48,14 @@ class _NodesRequest(msgspec.Struct, frozen=True):
 class Desk:
     """Listens for the nodes from the start, and tells how it is; answers all questions once it is opened."""
 
-    def __init__(self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load
+    ) -> None:
         self._bus = bus
         self._core = core
         self._settings = settings
         self._wake = wake
+        self._load = load
         self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
@@ -79,6 +83,7 @@ class Desk:
         await desk.answer("why", WhyRequest, self._why)
         await desk.answer("tasks", TasksRequest, self._tasks)
         await desk.answer("health", bytes, lambda _: self._health())
+        await desk.answer("room", bytes, lambda _: self._load.reply())
 
     async def close(self) -> None:
         """Hear and answer no more; nodes that wait for an answer are told to ask again."""
@@ -96,7 +101,7 @@ class Desk:
 
     def health(self) -> ServiceHealth:
         """Who this is and how far it has folded each log."""
-        core = self._core
+        core, room = self._core, self._load.reply()
         return ServiceHealth(
             service="coordinator",
             name=self._settings.name,
@@ -108,6 +113,10 @@ class Desk:
             waiting=core.queue.waiting,
             strategy=self._settings.strategy,
             since_ms=self._since_ms if core.leading else 0,
+            backlog=room.backlog,
+            wait_ms=room.wait_ms,
+            full=room.full,
+            retry_after_ms=room.retry_after_ms,
         )
 
     async def _health(self) -> ServiceHealth:
@@ -167,7 +176,12 @@ class Desk:
             rows = rows[: len(rows) // 2]
 
     def _why(self, asked: WhyRequest) -> WhyReply:
-        return explain.why(self._core, asked.task, self._now_ms())
+        reply = explain.why(self._core, asked.task, self._now_ms())
+        if reply.state not in ("waiting", "unknown") or not self._load.full:
+            return reply
+        return msgspec.structs.replace(
+            reply, detail=f"{reply.detail}; the cluster is full: {self._load.full}"
+        )
 
     def _tasks(self, asked: TasksRequest) -> TasksReply:
         return explain.tasks(self._core, asked)

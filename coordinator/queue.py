@@ -66,7 +66,9 @@ class ReadyQueue:
 
     def __init__(self) -> None:
         self._groups: dict[GroupKey, Group] = {}
-        self._heads: list[tuple[int, int, Group]] = []
+        # The number settles ties: a group that was emptied and made anew may be listed twice under the same head.
+        self._heads: list[tuple[int, int, int, Group]] = []
+        self._listings = 0
         self._blocked: deque[Group] = deque()
         self._hopeless: deque[Group] = deque()
         self._serial = 0
@@ -80,6 +82,11 @@ class ReadyQueue:
     def ready(self) -> bool:
         """Whether some group may have room."""
         return bool(self._heads)
+
+    @property
+    def hopeless(self) -> int:
+        """Tasks that no node fits, whatever its room; some may have been dropped meanwhile."""
+        return sum(len(group.entries) for group in self._hopeless)
 
     def push(self, task: Task, shape: Shape, replicas: int, excluded: frozenset[str]) -> None:
         """Let a task wait for `replicas` nodes that are not in `excluded`."""
@@ -97,7 +104,7 @@ class ReadyQueue:
         """The next tasks in order, from groups that are not blocked; each is placed, or put back with `block`."""
         taken: list[tuple[Group, Waiting]] = []
         while self._heads and len(taken) < limit:
-            order, serial, group = heapq.heappop(self._heads)
+            order, serial, _, group = heapq.heappop(self._heads)
             if group.listed != (order, serial):
                 continue  # listed anew under another head, or blocked, since
             group.listed = None
@@ -171,4 +178,5 @@ class ReadyQueue:
         if head is None:
             self._groups.pop(group.key, None)
         else:
-            heapq.heappush(self._heads, (*head, group))
+            self._listings += 1
+            heapq.heappush(self._heads, (*head, self._listings, group))

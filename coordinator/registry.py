@@ -91,6 +91,13 @@ class Registry(NodeTable):
         self._changed(row)
         return True
 
+    def handed_back(self, node: str) -> None:
+        """The node returned work unbegun, so it takes none, until a heartbeat says otherwise."""
+        row = self._rows.get(node)
+        if row is not None and self.state[row] == HEALTHY:
+            self.state[row] = SAFE
+            self._changed(row)
+
     def left(self, node: str) -> None:
         """Note a node's goodbye: it is out, whatever still arrives of it, until it enrols again."""
         row = self._rows.get(node)

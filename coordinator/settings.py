@@ -51,10 +51,12 @@ class Timing:
 class Settings:
     """How one coordinator process is set up.
 
-    `open_tasks` and `open_bytes` bound what is held in memory: beyond, TASKS is read no further, so that in the end the full
-    log itself refuses new work. `url` None means `NATS_URL` or the local default. `clock` gives seconds since the
-    epoch; nothing else in this package asks for the time. `data` holds copies of checkpoints, so that a restart need not fetch them:
-    it may be lost. A checkpoint is made every `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
+    Beyond `full_tasks` tasks without a verdict, `full_bytes` of them, or `full_wait_s` seconds of work (which are counted
+    from a thousand tasks on), new ones are refused before they are stored; see docs/backpressure.md.
+    `open_tasks` and `open_bytes` bound what is held in memory, whatever is in the log: beyond, TASKS is read no further. `url` None
+    means `NATS_URL` or the local default. `clock` gives seconds since the epoch; nothing else in this package asks for the time.
+    `data` holds copies of checkpoints, so that a restart need not fetch them: it may be lost. A checkpoint is made every
+    `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
     """
 
     data: Path
@@ -65,6 +67,10 @@ class Settings:
     checkpoint_s: float = 10.0
     open_tasks: int = 200_000
     open_bytes: int = _GIB
+    full_tasks: int = 150_000
+    full_bytes: int = _GIB // 2
+    full_wait_s: float = 3600.0
+    gate_every_s: float = 0.5
     seed: int = 0
     timing: Timing = Timing()
     metrics_port: int = 0

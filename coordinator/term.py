@@ -24,7 +24,9 @@ from coordinator import checkpoint
 from coordinator.core import Core
 from coordinator.courier import Courier
 from coordinator.desk import Desk
+from coordinator.gatekeeper import Gatekeeper
 from coordinator.instructions import Instructions, Token
+from coordinator.load import Load
 from coordinator.lookups import Lookups
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
@@ -43,7 +45,7 @@ ROLE = "coordinator"
 _HINTS_BEFORE = 1000
 """Entries of RESULTS before the last judged one that are read at start: claims of tasks that are still open."""
 _BACKLOG_MAX = 8192
-"""Lines that wait to be written before no more tasks are read."""
+"""Lines that wait to be written before no more tasks are read, and nothing more is decided."""
 
 
 class Term:
@@ -61,7 +63,9 @@ class Term:
         self._lease = Lease(bus, ROLE, settings.name)
         self._courier = Courier(bus)
         self._lookups = Lookups(bus, self.core, self._wake)
-        self._desk = Desk(bus, self.core, settings, self._wake)
+        self._load = Load(settings)
+        self._gate = Gatekeeper(bus, self.core, self._load, self._now_ms, settings.gate_every_s)
+        self._desk = Desk(bus, self.core, settings, self._wake, self._load)
         self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
@@ -114,6 +118,7 @@ class Term:
             self._writer.ended(),
             self._verdicts.ended(),
             self._tasks.ended(),
+            self._gate.run(),
         )
         _log.warning("standing by: the lease was lost", name=self._settings.name)
 
@@ -219,6 +224,7 @@ class Term:
 
     def _on_tasks(self, entry: Entry) -> None:
         self.core.fold_tasks(entry)
+        self._load.read(entry.body.count(b"\n") + 1, len(entry.body))
         self._pace()
         self._wake()
 
@@ -230,7 +236,9 @@ class Term:
         self._wake()
 
     def _on_verdicts(self, entry: Entry) -> None:
+        before = len(self.core.ledger.open)
         self.core.fold_verdicts(entry)
+        self._load.ended(before - len(self.core.ledger.open))
         if self._paused:
             self._pace()
         self._wake()
@@ -257,7 +265,10 @@ class Term:
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self.core.leading and not self._held:
+        assert self._writer is not None or not self.core.leading  # noqa: S101 -- leading means that there is one
+        # What cannot be written is not decided, so that a full log costs no memory; the next tick looks again.
+        roomy = self._writer is not None and self._writer.backlog < _BACKLOG_MAX
+        if self.core.leading and roomy and not self._held:
             self._carry_out(self.core.decide(self._now_ms()))
 
     def _carry_out(self, instructions: Instructions) -> None:

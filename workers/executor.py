@@ -22,7 +22,7 @@ from bus.messages import Goodbye, Instruction, Result
 from bus.signing import GOODBYE, RESULTS, Identity
 from bus.wire import decode, decoder, encode, split_lines
 from bus.writer import OpenWriter
-from sandbox.job import Outcome, fault
+from sandbox.job import Outcome
 from sandbox.pool import Pool
 from sandbox.store import ModuleStore
 from workers.answers import claim
@@ -90,6 +90,7 @@ class Executor:
         self._claimed = 0
         self._held_back = 0
         self._refusal = ""
+        self._no_room: dict[str, str] = {}
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -239,25 +240,21 @@ class Executor:
         return lied(outcome) if self._fault.kind == "lie" else outcome
 
     async def _store_and_publish(self, attempt: Attempt, outcome: Outcome, result: Result) -> None:
-        """A large output is a blob before anybody is told its digest."""
+        """A large output is a blob before anybody is told its digest; where there is no room for it, it waits, and no more work is taken."""
         try:
             while True:
                 try:
                     await self._blobs.put(outcome.output)
                     break
                 except LogFull as error:
-                    _log.error("an output has no room", task=attempt.key, reason=str(error))
-                    result = claim(
-                        self._node,
-                        attempt,
-                        fault("unavailable", str(error)),
-                        result.energy_j,
-                        result.energy_method,
-                    )
-                    break
+                    if attempt.key not in self._no_room:
+                        _log.error("an output has no room; it waits", task=attempt.key, reason=str(error))
+                    self._no_room[attempt.key] = str(error)
+                    self._tell_trouble()
                 except BusUnavailable as error:
                     _log.debug("storing an output again", task=attempt.key, reason=str(error))
-                    await asyncio.sleep(UPLOAD_RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter
+                await asyncio.sleep(UPLOAD_RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter
+            self._no_room.pop(attempt.key, None)
             self._publish([attempt.key], [encode(result)])
         finally:
             self._held_back -= 1
@@ -273,7 +270,9 @@ class Executor:
         self._tell_trouble()
 
     def _on_durable(self, _sequence: int, tokens: list[tuple[str, Place]]) -> None:
-        self._refusal = ""
+        if self.writer.is_idle:
+            # Not before: with room for a few claims only, work that is taken now would be handed back in a moment, and cost an attempt each time.
+            self._refusal = ""
         self._core.settled([key for key, _ in tokens])
         self._outbox.release([place for _, place in tokens])
         self._tell_trouble()
@@ -291,7 +290,9 @@ class Executor:
         self._tell_trouble()
 
     def _tell_trouble(self) -> None:
-        self._core.breakers.trouble(self._outbox.trouble or self._refusal)
+        self._core.breakers.trouble(
+            self._outbox.trouble or self._refusal or next(iter(self._no_room.values()), "")
+        )
 
 
 def _read(body: bytes) -> list[Instruction]:

@@ -17,6 +17,7 @@ from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
     AmbientError,
     BusUnavailable,
+    LogFull,
     OutputUnavailable,
     StillOpen,
     TaskNotVerified,
@@ -106,6 +107,7 @@ def _exit_code(error: Exception) -> Exit:
         (TaskNotVerified, Exit.NOT_VERIFIED),
         (TaskRejected, Exit.REFUSED),
         (StillOpen, Exit.TIMEOUT),
+        (LogFull, Exit.FULL),
         (BusUnavailable, Exit.UNAVAILABLE),
         (OutputUnavailable, Exit.UNAVAILABLE),
         (Malformed, Exit.USAGE),

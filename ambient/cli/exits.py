@@ -17,8 +17,10 @@ class Exit(IntEnum):
     REFUSED = 3
     """The task breaks the contract, found here or by the cluster: field and limit are named."""
     UNAVAILABLE = 4
-    """No server, no coordinator or no verifier answers, or a log is full."""
+    """No server, no coordinator or no verifier answers."""
     TIMEOUT = 5
     """`--timeout` ran out; the task goes on, `ambient result` will find it."""
+    FULL = 6
+    """The cluster or a log is full and nothing was stored: submit again when the message says."""
     INTERNAL = 70
     """A fault of ours: please report it with the log."""

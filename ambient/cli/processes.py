@@ -106,6 +106,16 @@ async def coordinator(
     data: _Data = None,
     metrics: _Metrics = 0,
     metrics_host: _MetricsHost = "127.0.0.1",
+    full_tasks: Annotated[
+        int,
+        Parameter(validator=AT_LEAST_ONE, help="Tasks without a verdict beyond which no new ones are taken."),
+    ] = 150_000,
+    full_wait_s: Annotated[
+        float,
+        Parameter(
+            validator=validators.Number(gt=0), help="Seconds of work beyond which no new tasks are taken."
+        ),
+    ] = 3600.0,
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -126,6 +136,8 @@ async def coordinator(
         timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
         metrics_port=metrics,
         metrics_host=metrics_host,
+        full_tasks=full_tasks,
+        full_wait_s=full_wait_s,
     )
     await run(settings)
     return Exit.OK

@@ -79,7 +79,7 @@ def tasks_table(tasks: Iterable[TaskView]) -> Table:
 
 
 def service_lines(health: ClusterHealth) -> Iterator[str]:
-    """Two lines per service: who leads and what is open; how far it has read each log. Then one for each standby."""
+    """Per service who leads and what is open, how long that takes, and how far it has read each log. Then a line for each standby."""
     for name, service in (("coordinator", health.coordinator), ("verifier", health.verifier)):
         if service is None:
             yield f"[bold]{name}[/] [red]does not answer[/]"
@@ -89,6 +89,10 @@ def service_lines(health: ClusterHealth) -> Iterator[str]:
         yield f"[bold]{service.service}[/] {service.name} {role}{epoch}: {service.open} open" + (
             f", {service.waiting} waiting, strategy {service.strategy}" if service.strategy else ""
         )
+        if service.full:
+            yield f"  [yellow]full[/], retry after {service.retry_after_ms / 1000:.0f} s: {escape(service.full)}"
+        elif service.backlog and service.wait_ms is not None:
+            yield f"  {service.backlog:,} tasks wait, {service.wait_ms / 1000:,.0f} s of work"
         yield "  has read " + ", ".join(f"{log} {sequence}" for log, sequence in service.folded.items())
     for standby in health.standbys:
         behind = ", ".join(f"{entries} of {log}" for log, entries in standby.lag.items() if entries)

@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "ReputationEntry",
     "ReputationReply",
+    "RoomReply",
     "ServiceHealth",
     "TaskState",
     "TaskView",
@@ -148,6 +149,7 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `epoch` is the newest that it has seen in the log that its service writes, and its own where it leads, since `since_ms`
     (milliseconds since 1970). `lag` is how many entries each log holds beyond what is folded; a log whose end is not known is left out.
+    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`.
     """
 
     service: str
@@ -161,6 +163,22 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     strategy: str = ""
     since_ms: int = 0
     lag: dict[str, int] = msgspec.field(default_factory=dict)
+    backlog: int = 0
+    wait_ms: int | None = None
+    full: str = ""
+    retry_after_ms: int = 0
+
+
+class RoomReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether new tasks are taken: where `full` says why not, they are refused before they are stored, and `retry_after_ms` says when to submit again.
+
+    `backlog` is how many tasks have no verdict, `wait_ms` how long they are expected to take (None: unknown).
+    """
+
+    backlog: int = 0
+    wait_ms: int | None = None
+    full: str = ""
+    retry_after_ms: int = 0
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,16 +1,24 @@
 """What is said of a cluster whose services are away or hang."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
+import msgspec
 from nats.aio.msg import Msg
 
 import ambient
+from ambient import ClusterHealth
+from ambient.cli.exits import Exit
 from ambient.cli.views import service_lines
 from ambient.doctor import examine
 from ambient.settings import ConnectionSettings
 from bus.connection import Bus
-from bus.messages import ServiceHealth
+from bus.gate import open_gate, shut_gate
+from bus.messages import RoomReply, ServiceHealth
+from bus.service import ServiceDesk
 from coordinator.service import run
 from coordinator.settings import Settings
 
@@ -83,3 +91,36 @@ async def _instances(bus: Bus, wanted: int) -> None:
             if [each.epoch for each in there] == [1] * wanted and sum(each.leading for each in there) == 1:
                 return
             await asyncio.sleep(0.02)
+
+
+async def test_a_full_cluster_is_told_with_its_cure_and_has_an_exit_code(bus: Bus) -> None:
+    """The doctor and `health` say what waits and what helps; `run` prints when to come back and exits 6."""
+    room = RoomReply(
+        backlog=150_312, wait_ms=41_000, full="150,312 tasks wait, 150,000 are the most", retry_after_ms=8300
+    )
+    desk = await ServiceDesk.open(bus, "coordinator", "0.1.0", "scripted")
+    await desk.answer("room", bytes, lambda _: room)
+    await shut_gate(bus)
+    found = {f.subject: f for f in await examine(ConnectionSettings(bus.url, bus.subjects.cluster, "me"))}
+    environment = {**os.environ, "NATS_URL": bus.url, "AMBIENT_CLUSTER": bus.subjects.cluster}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ambient", "run", "sha256:" + "0" * 64, stderr=PIPE, env=environment
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    await open_gate(bus)
+
+    assert not found["room"].ok
+    assert "150,312 tasks wait" in found["room"].detail
+    assert "more nodes" in found["room"].cure
+    assert process.returncode == Exit.FULL
+    assert "again in 8 s" in " ".join(said.decode().split())
+
+
+def test_health_tells_what_waits() -> None:
+    """One line for a backlog with its expected time, one for a cluster that takes no more."""
+    leader = ServiceHealth(service="coordinator", name="c", leading=True, nodes=1, backlog=1200, wait_ms=9000)
+    full = msgspec.structs.replace(leader, full="too much", retry_after_ms=5000)
+    told = [list(service_lines(ClusterHealth(each, None, 1.0)))[1] for each in (leader, full)]
+
+    assert told[0].strip() == "1,200 tasks wait, 9 s of work"
+    assert "retry after 5 s: too much" in told[1]

@@ -8,6 +8,7 @@ import pytest
 from bus.connection import DEFAULT_URL, Bus, cluster_from_environment, url_from_environment
 from bus.errors import BusUnavailable, Malformed
 from bus.server import NatsServer, free_port
+from tests.system.proxy import Proxy
 
 
 class Locked(NatsServer):
@@ -91,6 +92,24 @@ async def test_a_lost_connection_comes_back_and_says_so(tmp_path: Path) -> None:
 
         assert await asyncio.wait_for(heard.get(), 5) == b"hello"
         assert forgotten == []
+        assert await bus.round_trip_ms() > 0
+
+
+async def test_a_ping_whose_connection_is_lost_ends_in_our_error(server: NatsServer) -> None:
+    """Its answer will never come, and whoever waits for it hears that: it is not cancelled, and goes on afterwards."""
+    async with Proxy(server.url) as proxy, await Bus.connect(proxy.url) as bus:
+        back = asyncio.Event()
+        bus.on_reconnect(back.set)
+        proxy.swallow("down")
+        waiting = asyncio.create_task(bus.round_trip_ms())
+        while not bus._pings:
+            await asyncio.sleep(0.01)
+        proxy.mend()
+        proxy.reset()
+        await asyncio.wait_for(back.wait(), 10)
+        with pytest.raises(BusUnavailable, match="ping"):
+            await asyncio.wait_for(waiting, 10)
+
         assert await bus.round_trip_ms() > 0
 
 

@@ -108,7 +108,11 @@ class _RepeatsAttempts(CoordinatorCore):
 
 
 class _ForgetsTheFinished(CoordinatorCore):
-    """After a restart it does not know that a task was done: it reads only the newest verdicts."""
+    """After a restart it does not know that a task was done: it reads only the newest verdicts, and nothing of them from checkpoints."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.ledger.finished.unpack = lambda *_: None  # type: ignore[method-assign]
 
     def fold_verdicts(self, entry: Entry) -> None:
         if self.leading:
@@ -178,6 +182,14 @@ class _NoticesBeforeDurable(VerifierTerm):
         self.notify(emissions)
 
 
+class _KeepsTheUndecided(CoordinatorTerm):
+    """A checkpoint is made while decisions are on their way to the log."""
+
+    def _is_quiet(self) -> bool:
+        super()._is_quiet()
+        return True
+
+
 MUTATIONS: dict[str, Parts] = {
     "the server acknowledges before it writes": Parts(server=_AcknowledgesBeforeWriting),
     "no expected sequence": Parts(server=_ForgetsFences),
@@ -190,6 +202,7 @@ MUTATIONS: dict[str, Parts] = {
     "a retry without a new attempt number": Parts(coordinator_core=_RepeatsAttempts),
     "finished tasks forgotten after a restart": Parts(coordinator_core=_ForgetsTheFinished),
     "decisions forgotten after a restart": Parts(coordinator_core=_AssignsTwice),
+    "a checkpoint of what is not durable": Parts(coordinator_term=_KeepsTheUndecided),
     "nodes told before it is durable": Parts(coordinator_core=_TellsBeforeDurable),
     "results of unassigned nodes believed": Parts(verifier_core=_BelievesAnybody),
     "verdicts forgotten after a restart": Parts(verifier_core=_CountsVotesTwice),

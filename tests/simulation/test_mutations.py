@@ -22,7 +22,11 @@ SEEN_AS = {
     "results of unassigned nodes believed": {"only assigned nodes count"},
     "verdicts forgotten after a restart": {"one verdict for a task"},
     "a leadership under an old epoch": {"epochs follow each other"},
-    "finished tasks forgotten after a restart": {"everything comes to its end", "why says how a task ended"},
+    "finished tasks forgotten after a restart": {
+        "everything comes to its end",
+        "one decision for an attempt",
+        "why says how a task ended",
+    },
 }
 """The promise that each breaks first; the others break several, and which is seen first is chance."""
 

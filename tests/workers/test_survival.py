@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from bus.connection import Bus
 from bus.server import NatsServer
-from bus.streams import StreamLimits, ensure_streams
+from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
 from bus.wire import sha256_hex
-from tests.workers.scripted import ADD, ENDLESS, PATIENCE_S, Coordinator, StartNode
+from tests.workers.scripted import ADD, ECHO, ENDLESS, PATIENCE_S, Coordinator, StartNode
 from workers.errors import EXIT_CUT_SHORT, EXIT_DRAINED
 from workers.settings import NodeSettings
 
@@ -267,3 +267,33 @@ async def test_a_full_results_log_stops_the_work_and_loses_nothing(
         await coordinator.stop()
 
     assert len(coordinator.results) == 20
+
+
+async def test_an_output_that_has_no_room_waits_for_it(
+    server: NatsServer, cluster: str, start_node: StartNode
+) -> None:
+    """A full blob store is no fault of the task: its output waits, safe mode says why, and it is claimed once there is room."""
+    cluster = f"{cluster}full"
+    async with await Bus.connect(server.url, cluster=cluster) as bus:
+        await ensure_streams(bus, StreamLimits(max_bytes=dict.fromkeys(DEFAULT_MAX_BYTES, 2 * 1024**2)))
+        coordinator = Coordinator(bus)
+        await coordinator.start()
+        start_node(cluster=cluster)
+        module = await coordinator.upload_text(ECHO)
+        await coordinator.until(lambda: coordinator.telemetry)
+        spec = coordinator.spec(
+            module, entry="_start", input_blob=f"sha256:{await coordinator.upload(bytes(100_000))}"
+        )
+        blobs = await bus.js.stream_info(bus.subjects.stream("blobs"))
+        await bus.js.update_stream(blobs.config.evolve(max_bytes=blobs.state.bytes + 1000))
+        await coordinator.tell("n1", coordinator.assignment("me.large", spec))
+        await coordinator.until(lambda: "BLOBS is full" in coordinator.telemetry[-1][1].safe_mode)
+        held, claimed = coordinator.open(), len(coordinator.results)
+        await bus.js.update_stream(blobs.config.evolve(max_bytes=4 * 1024**2))
+        await coordinator.until(lambda: coordinator.results)
+        await coordinator.until(lambda: coordinator.telemetry[-1][1].safe_mode == "")
+        await coordinator.stop()
+
+    assert (held, claimed) == (("me.large#1",), 0)
+    assert coordinator.result("me.large").status == "ok"
+    assert coordinator.result("me.large").output_size == 100_000
