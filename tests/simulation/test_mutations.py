@@ -10,7 +10,7 @@ from tests.simulation.shrinking import shrink
 from tests.simulation.world import play
 
 WITHIN = 100
-"""Seeds that are enough for each of the mutations; most need fewer than ten."""
+"""Seeds that are enough for each of the mutations; half of them need ten or fewer."""
 
 SEEN_AS = {
     "the server acknowledges before it writes": {"what is acknowledged is stored"},
