@@ -10,7 +10,7 @@ help:
 	@echo 'make setup        find a Python >= 3.12, make .venv, install the pinned versions'
 	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived'
 	@echo 'make test         run the whole test suite'
-	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, or 5000-6000)'
+	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
@@ -27,7 +27,7 @@ demo: $(BIN)/.all
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# A thousand of them are part of `make test` already.
+# Two thousand of them are part of `make test` already.
 SEEDS = 10000
 sim: $(BIN)/.dev
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -88,7 +88,8 @@ class NodeTable:
 
     def _grow(self, capacity: int) -> None:
         for name, (kind, fill) in _COLUMNS.items():
-            column: NDArray[Any] = np.full(capacity, fill, dtype=kind)
+            column: NDArray[Any] = np.empty(capacity, dtype=kind)
+            column.fill(fill)
             if self._capacity:
                 column[: self._capacity] = getattr(self, name)
             setattr(self, name, column)

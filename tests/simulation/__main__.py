@@ -1,8 +1,9 @@
 """`python -m tests.simulation`: play seeds, or look at one history. Exits 1 if a promise was broken.
 
 python -m tests.simulation --seeds 1000            seeds 0 … 999, on all cores
-python -m tests.simulation --seeds 5000-6000       these
+python -m tests.simulation --seeds 5000-6000       these: what is left of an interrupted campaign, for example
 python -m tests.simulation --seconds 600           as many as there is time for
+python -m tests.simulation --seeds 2000 --coverage which faults struck, how often, and what came of them
 python -m tests.simulation --seed 17 --trace       one history, line by line
 python -m tests.simulation --seed 17 --shrink      the shortest history that breaks the same promise
 """
@@ -10,16 +11,21 @@ python -m tests.simulation --seed 17 --shrink      the shortest history that bre
 import argparse
 import sys
 import time
+from contextlib import closing
 
-from tests.simulation.campaign import Tally, be_quiet, campaign, parts_of
-from tests.simulation.coverage import table
+from tests.simulation.campaign import be_quiet, campaign, parts_of
 from tests.simulation.drawing import draw
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.report import Report
 from tests.simulation.scenario import Scenario
 from tests.simulation.shrinking import shrink
 from tests.simulation.world import History, Parts, play
 
 __all__ = ["main"]
+
+_SEEDS = 1_000
+_ENDLESS = 10**9
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -41,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulation", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--seeds", default="1000", help="how many, or a range like 5000-6000")
+    parser.add_argument("--seeds", default="", help="how many (default: 1000), or a range like 5000-6000")
     parser.add_argument("--seconds", type=float, default=0.0, help="begin no more histories after so long")
     parser.add_argument("--jobs", type=int, default=0, help="processes (default: one a core)")
     parser.add_argument("--seed", type=int, help="play this one alone")
@@ -56,24 +62,16 @@ def _arguments() -> argparse.Namespace:
 
 def _campaign(asked: argparse.Namespace) -> int:
     first, _, last = asked.seeds.rpartition("-")
-    begun = time.monotonic()
-    until_s = begun + asked.seconds if asked.seconds else float("inf")
-    stop = 10**9 if asked.seconds and asked.seeds == "1000" else int(last)
-    total = Tally()
-    for start in range(int(first or 0), stop, 2_000):
-        seeds = range(start, min(stop, start + 2_000))
-        for tally in campaign(seeds, mutation=asked.mutation, jobs=asked.jobs, until_s=until_s):
-            total.add(tally)
-            for seed, promise in tally.broken:
-                print(f"seed {seed}: {promise}", flush=True)  # noqa: T201 -- its output
-        if time.monotonic() >= until_s:
-            break
-    print(f"{total}; {time.monotonic() - begun:.1f} s")  # noqa: T201 -- its output
-    if asked.coverage:
-        print("\n".join(table(total.counted, total.histories, total.cpu_s)))  # noqa: T201 -- its output
-    if total.broken:
-        print(f"look at one: python -m tests.simulation --seed {total.broken[0][0]} --shrink")  # noqa: T201 -- its output
-    return 1 if total.broken else 0
+    bounded = bool(asked.seeds) or not asked.seconds
+    seeds = range(int(first or 0), int(last or _SEEDS) if bounded else _ENDLESS)
+    until_s = time.monotonic() + asked.seconds if asked.seconds else float("inf")
+    report = Report(seeds, mutation=asked.mutation, bounded=bounded)
+    with closing(campaign(seeds, mutation=asked.mutation, jobs=asked.jobs, until_s=until_s)) as tallies:
+        whole = report.follow(tallies)
+    report.end(coverage=asked.coverage, whole=whole)
+    if not whole:
+        return _INTERRUPTED
+    return 1 if report.total.broken else 0
 
 
 def _show(history: History) -> None:

@@ -143,7 +143,9 @@ class CoordinatorTerm(TermShell):
 
     def explain(self, name: str) -> str:
         """The state that `why` would answer; empty where nobody would answer, or it has not read so far."""
-        read = self.leading and self.core.ledger.read_to >= self.world.server.logs["tasks"].last
+        logs = self.world.server.logs
+        read = self.leading and self.core.ledger.read_to >= logs["tasks"].last
+        read = read and self._verdicts.position >= logs["verdicts"].last
         return explain.why(self.core, name, self._now_ms()).state if read else ""
 
     # What comes in

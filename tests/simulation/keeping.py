@@ -20,6 +20,9 @@ __all__ = ["Keeper", "cut_logs"]
 _SEAL_AT = 3
 """Few tasks are in a history, and some of them should be in runs."""
 _LOOK_MS = 2.0
+_LOOK_AT_MOST_MS = 64.0
+_IDLE_AT_MOST = 4
+"""Where nothing new is to be kept the next checkpoint is tried later, up to so many times the span: less happens for nothing."""
 
 
 class Found(NamedTuple):
@@ -49,26 +52,30 @@ class Keeper:
         self._state = state
         self._on_saved = on_saved
         self._behind = 0
-        self._kept: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
+        self._idle = 1
 
     def begin(self) -> Wait:
         """The newest checkpoint that is fit for use, or None."""
         return lambda then: self._ask_newest(lambda found: self._begun(found, then))
 
-    def _begun(self, kept: Kept | None, then: Callable[..., None]) -> None:
-        if kept is not None:
+    def _begun(self, found: Kept | None, then: Callable[..., None]) -> None:
+        if found is not None:
             self._term.world.met(f"a {self._term.role} begins from a checkpoint")
-        then(kept)
+        then(found)
 
     def _ask_newest(self, then: Callable[[Kept | None], None]) -> None:
         term, answered = self._term, False
 
-        def told(found: tuple[int, dict[str, int], Kept | None]) -> None:
+        def told(found: tuple[Kept | None, Kept | None]) -> None:
             nonlocal answered
             if not answered and not term.over:
                 answered = True
-                self._behind, self._kept, kept = found
-                then(kept)
+                term.world.call_off(patience)
+                newest, fit = found
+                if newest is not None:
+                    self._behind, self._newest = newest.number, newest.positions
+                then(fit)
 
         def silent() -> None:
             if not answered:
@@ -76,11 +83,11 @@ class Keeper:
 
         server = term.world.server
         term.process.send(server.ask, term.process.asker(told), lambda: server.load(term.role))
-        term.process.after(1_000.0, silent)
+        patience = term.process.after(1_000.0, silent)
 
     def run(self) -> None:
         """Keep the fold from now on, for as long as it leads."""
-        every_ms = self._term.world.scenario.checkpoint_ms
+        every_ms = self._term.world.scenario.checkpoint_ms * self._idle
         if every_ms:
             self._term.process.after(every_ms, self._due)
 
@@ -90,21 +97,23 @@ class Keeper:
         self._hold(held=True)
         self._when_quiet()
 
-    def _when_quiet(self) -> None:
+    def _when_quiet(self, look_ms: float = _LOOK_MS) -> None:
         term = self._term
         if term.over or not term.leading:
             self._hold(held=False)
             return
         if not self._is_quiet():
-            term.process.after(_LOOK_MS, self._when_quiet)
+            term.process.after(look_ms, self._when_quiet, min(2 * look_ms, _LOOK_AT_MOST_MS))
             return
-        self.run()
         self._seal()
         positions, packed = self._state()
-        # Never less far in any log than the newest: logs may have been cut up to that.
-        if positions == self._kept or any(positions[log] < at for log, at in self._kept.items()):
+        if not self._is_further(positions):
+            self._idle = min(self._idle + 1, _IDLE_AT_MOST)
+            self.run()
             self._hold(held=False)
             return
+        self._idle = 1
+        self.run()
         kept = Kept(0, positions, packed, tuple(self._remembered.runs))
         self._hold(held=False)
         server, behind = term.world.server, self._behind
@@ -118,10 +127,15 @@ class Keeper:
         if self._term.over:
             return
         if number:
-            self._behind, self._kept = number, positions
+            self._behind, self._newest = number, positions
             self._on_saved()
         else:  # somebody else's is newer, or the answer to an earlier one was lost
             self._ask_newest(lambda _: None)
+
+    def _is_further(self, positions: dict[str, int]) -> bool:
+        """As `folds.keeper`: further than the newest in some log, and less far in none; logs may have been cut up to it."""
+        ahead = [at - self._newest.get(log, 0) for log, at in positions.items()]
+        return min(ahead) >= 0 and max(ahead) > 0
 
     def _seal(self) -> None:
         given = self._remembered.to_seal(_SEAL_AT)

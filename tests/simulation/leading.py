@@ -7,17 +7,17 @@ memory is used again: every callback looks at `over` first.
 from collections.abc import Callable, Generator
 from typing import Any
 
-from bus.lease import LEASE_TTL_S
 from tests.simulation.process import Process, Reader
+from tests.simulation.server import LEASE_MS
 
 __all__ = ["Leaders", "Order", "TermShell", "Wait"]
 
 type Wait = Callable[[Callable[..., None]], None]
 type Order = Generator[Wait, Any, None]
 
-_RENEW_MS = LEASE_TTL_S * 1000 / 2
+_RENEW_MS = LEASE_MS / 2
 """Half as often as the real lease: a renewal that succeeds changes nothing, and one that is lost loses the lease either way."""
-_TAKE_MS = LEASE_TTL_S * 1000 / 4
+_TAKE_MS = LEASE_MS / 4
 _ANSWER_MS = 1_000.0
 _RETRY_MS = 500.0
 
@@ -123,12 +123,12 @@ class TermShell:
                     self.world.call_off(patience)
                     if revision:
                         self._revision = revision
-                        self._renew(self.world.now + LEASE_TTL_S * 1000)
+                        self._renew(self.world.now + LEASE_MS)
                         then()
                     else:
                         # The real one asks every half second. Here the server says when it is worth it, and if that
                         # does not arrive, it is asked after some more.
-                        self.process.after(LEASE_TTL_S * 1000, again, number)
+                        self.process.after(LEASE_MS, again, number)
                         server.await_lease(self.role, self.process.asker(lambda _: later(number)))
 
                 self.process.send(
@@ -168,7 +168,7 @@ class TermShell:
             self.world.call_off(patience)
             if renewed:
                 self._revision = renewed
-                self._renew(begun + LEASE_TTL_S * 1000)
+                self._renew(begun + LEASE_MS)
             else:
                 self._lost()
 

@@ -60,11 +60,12 @@ class LogWatch:
         self.refused: dict[tuple[int, int], Refused] = {}
         self.unsettled: set[tuple[int, int]] = set()
         self.decided: list[tuple[int, Assigned]] = []
+        self._ids: set[str] = set()
         self._bare: set[bytes] = set()
         self._bodies: dict[str, Submission] = {}
         self._owners: dict[str, str] = {}
         self._epochs = {"assignments": 0, "verdicts": 0}
-        self._results: list[list[bytes]] = []
+        self._results: list[list[Result]] = []
         self._marks: dict[str, list[str]] = {"assignments": [], "verdicts": []}
         self._lies = sum(1 for node in world.scenario.nodes if node.lies)
 
@@ -76,6 +77,10 @@ class LogWatch:
 
     def stored(self, log: "Log", entry: Entry, mark: str) -> None:
         """A message is in a log."""
+        hold(
+            log.last_id not in self._ids, "what is sent again is stored once", f"{log.last_id} in {log.name}"
+        )
+        self._ids.add(log.last_id)
         if log.name == "tasks":
             self._on_tasks(entry)
         elif log.name == "results":
@@ -88,10 +93,9 @@ class LogWatch:
                 on(entry.sequence, kind.decode(line))
 
     def _on_results(self, entry: Entry) -> None:
-        lines = members(entry.body)
-        self._results.append(lines)
-        for line in lines:
-            result = decode(line, _RESULT)
+        results = [decode(line, _RESULT) for line in members(entry.body)]
+        self._results.append(results)
+        for result in results:
             known = self.task(result.task)
             given = known.assigned.get(result.attempt)
             if given is None or result.node not in given[1].nodes or given[0] != result.decision:
@@ -221,7 +225,7 @@ class LogWatch:
         hold(item.spec.verify == verdict.verify, "the policy asked for is applied", name)
         hold(item.digest.hex() == verdict.spec, "a verdict is about what was asked", name)
         for node, (sequence, line) in zip((*verdict.agree, *verdict.dissent), verdict.evidence, strict=True):
-            result = decode(self._results[sequence - 1][line], _RESULT)
+            result = self._results[sequence - 1][line]
             same = (result.output_digest, result.trace) == (verdict.output_digest, verdict.trace)
             hold((result.node, result.task) == (node, name), "evidence is what it says", name)
             hold(same == (node in verdict.agree), "who agrees has said so", f"{name}: {node}")

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from tests.simulation.process import Asker, Process, Reader
     from tests.simulation.world import Timer, World
 
-__all__ = ["FULL", "WRONG_ID", "WRONG_SEQUENCE", "Kept", "Log", "Server"]
+__all__ = ["FULL", "LEASE_MS", "WRONG_ID", "WRONG_SEQUENCE", "Kept", "Log", "Server"]
 
 FULL = "full"
 WRONG_SEQUENCE = "wrong last sequence"
 WRONG_ID = "wrong last message id"
 _DEDUPE_MS = 120_000
+LEASE_MS = LEASE_TTL_S * 1000
 _LOST_AS = {"telemetry": "heartbeat", "assign": "assignment"}
 
 type Answer = Callable[..., None]
@@ -144,14 +145,13 @@ class Server:
 
     # Checkpoints
 
-    def load(self, fold: str) -> tuple[int, dict[str, int], Kept | None]:
-        """The number of the newest checkpoint of a fold (0 without one) and what it covers, and the newest that is fit for use."""
+    def load(self, fold: str) -> tuple[Kept | None, Kept | None]:
+        """The newest checkpoint of a fold, and the newest that is fit for use."""
         kept = self.checkpoints[fold]
         sound = [each for each in kept if not each.damaged]
         if kept and kept[-1].damaged:
             self._world.met("a damaged checkpoint is passed over")
-        newest = kept[-1] if kept else Kept(0, {}, b"", ())
-        return newest.number, newest.positions, (sound[-1] if sound else None)
+        return (kept[-1] if kept else None), (sound[-1] if sound else None)
 
     def save(self, fold: str, behind: int, kept: Kept) -> int:
         """Keep a checkpoint directly behind the one of that number, and of the others the newest; its number, 0 where it is refused."""
@@ -216,7 +216,7 @@ class Server:
 
     def _lease(self, role: str, holder: "Asker") -> int:
         self._revision += 1
-        end = self._world.now + LEASE_TTL_S * 1000
+        end = self._world.now + LEASE_MS
         self._leases[role] = (holder, self._revision, end)
         if role not in self._ends:
             self._ends[role] = self._world.at(end, self._run_out, (role,))

@@ -46,6 +46,9 @@ class _Shrinker:
         for name in ("drop", "duplicate", "lost_answers"):
             self._try(self._with(network=replace(self.scenario.network, **{name: 0.0})))
         self._try(self._with(skews_ms=(0,)))
+        self._try(self._with(checkpoint_ms=0.0))
+        self._try(self._with(crowded=False))
+        self._try(self._with(calm_ms=self.scenario.calm_ms / 2))
         for at in range(len(self.scenario.submissions)):
             self._fewer(self.scenario.submissions[at].lines, partial(self._asking, at))
             self._try(self._changed("submissions", at, again=0))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from bus.lease import LEASE_TTL_S
 from bus.messages import Pending, VerdictRequest
 from bus.reader import Entry
 from bus.signing import VERDICTS, open_signed
@@ -12,6 +11,7 @@ from tests.simulation.identity import CheapIdentity
 from tests.simulation.keeping import Keeper
 from tests.simulation.leading import Leaders, Order, TermShell, Wait
 from tests.simulation.process import Reader
+from tests.simulation.server import LEASE_MS
 from tests.simulation.writers import FencedFlight
 from verifier.checkpoint import pack, restore
 from verifier.claims import Claims, Refusal, open_claims
@@ -22,7 +22,7 @@ from verifier.notices import compose
 __all__ = ["Verifier", "VerifierTerm"]
 
 _GRACE_MS = 50.0
-_HOLD_ON_MS = 3 * LEASE_TTL_S * 1000
+_HOLD_ON_MS = 3 * LEASE_MS
 
 
 class VerifierTerm(TermShell):

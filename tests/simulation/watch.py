@@ -112,6 +112,12 @@ class Watch(LogWatch):
         items = (self.submitted[source] for source in sorted(self.unsettled))
         return [item.name for item in items if isinstance(item, Submission)]
 
+    def ended(self) -> Iterator[tuple[str, str]]:
+        """The tasks that have a verdict, each with its status."""
+        for name, task in self.tasks.items():
+            if task.verdict is not None:
+                yield name, task.verdict.status
+
     def lacking(self) -> Iterator[str]:
         """What has no end yet, for people."""
         for source in sorted(self.unsettled):

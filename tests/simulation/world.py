@@ -22,6 +22,7 @@ from tests.simulation.faults import arrange
 from tests.simulation.identity import cheap_signatures
 from tests.simulation.nodes import Node
 from tests.simulation.process import Process
+from tests.simulation.promises import hold
 from tests.simulation.scenario import Network, Scenario
 from tests.simulation.server import Log, Server
 from tests.simulation.verifiers import Verifier, VerifierTerm
@@ -187,15 +188,21 @@ class World:
                 asked = self.now
                 self._ask_why()
 
+        self._ask_why()
+
     def _ask_why(self) -> None:
-        """Whoever leads and has read what was asked can say of each task where it stands."""
+        """Whoever leads and has read the logs can say of each task where it stands, or how it ended."""
         for process in self.processes.values():
-            if isinstance(process, Coordinator) and isinstance(process.term, CoordinatorTerm):
+            if process.leads and isinstance(process, Coordinator):
+                assert isinstance(process.term, CoordinatorTerm)
                 for name in self.watch.unsettled_names():
-                    if process.term.explain(name) == "unknown":
-                        raise Violation(
-                            "why says where a task stands", f"{process.name} does not know {name}"
-                        )
+                    known = process.term.explain(name) != "unknown"
+                    hold(known, "why says where a task stands", f"{process.name} does not know {name}")
+                for name, status in self.watch.ended():
+                    said = process.term.explain(name)
+                    # Of what is older than the logs nobody has to know.
+                    fits = said in ("", "unknown", status)
+                    hold(fits, "why says how a task ended", f"{process.name}: {name} is {said}, not {status}")
 
     def _run_until(self, when: float) -> None:
         agenda, pop = self._agenda, heapq.heappop

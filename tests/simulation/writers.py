@@ -86,10 +86,11 @@ class _Flight:
 
     def _fill(self) -> None:
         self._fill_is_due = False
+        random = self.process.rng.random
         while self._waiting and len(self._in_flight) < _WINDOW and not self.ended and not self._recovering:
             taken = [
                 self._waiting.popleft()
-                for _ in range(min(self.process.rng.choice(_LINES), len(self._waiting)))
+                for _ in range(min(_LINES[int(random() * len(_LINES))], len(self._waiting)))
             ]
             batch = _Batch(self._seal([line for line, _ in taken]), [token for _, token in taken])
             self._number(batch)
