@@ -258,9 +258,15 @@ class Ledger:
         return task
 
     def _rival(self, task: Task, submission: Submission) -> None:
-        """A second submission under a name that is taken: a copy is harmless, anything else is refused."""
+        """A second submission under a name that is taken: a copy is harmless, anything else is refused.
+
+        Until the log says whose the name is, a copy is kept: a next leader may refuse what this one admitted (its module may be gone by
+        then), and then the copy wants an answer of its own.
+        """
         if submission.digest != task.digest:
             self._refuse_id(submission)
+        elif not task.attempt and not task.closing:
+            task.rivals = [*(task.rivals or ()), submission]
 
     @staticmethod
     def _own(task: Task, source: Source, spec: str) -> None:

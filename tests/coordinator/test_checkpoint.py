@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bus.messages import Refused
 from coordinator.checkpoint import pack, restore
 from coordinator.core import Core
 from coordinator.settings import Timing
@@ -118,3 +119,22 @@ def test_an_id_stands_for_its_verdict_for_a_day_and_then_is_free() -> None:
     for order in ("vatr", "vtar", "vrta"):
         assert snapshot(world.folded(order))["open"] == snapshot(world.resumed(kept, order))["open"]
         assert world.folded(order).ledger.open["me.a"].source == (source, 0)
+
+
+def test_a_copy_of_a_task_that_waits_is_kept_and_answered_like_it() -> None:
+    """The leader admits a task that no node takes, and its copy; the next one finds the module gone: each is refused for itself."""
+    world = World(nodes=0)
+    sources = [(world.submit(task("a")), 0), (world.submit(task("a")), 0)]
+    core = world.resumed(world.checkpoint())
+
+    assert snapshot(core) == snapshot(world.folded("vatr"))
+
+    core.lead("next", world.now_ms)
+    refused = []
+    for _ in range(4):
+        out = core.decide(world.now_ms)
+        refused += [token.source for _, token in out.lines if isinstance(token, Refused)]
+        for question in out.ask:
+            core.blob_missing(question, "gone")
+
+    assert refused == sources
