@@ -154,9 +154,9 @@ class Mapping:
             self._failure = error
             self._change.set()
             return
-        if entry is self._probe:
-            self._probe = None
-        self._refusal = error
+        # Those that were refused together are told one after the other, and are one reason to wait.
+        if entry is self._probe or (self._probe is None and not self._unstored):
+            self._probe, self._refusal = None, error
         self._unstored.append(entry)
         self._room.set()
 

@@ -23,7 +23,7 @@ _QUESTION_S = 2.0
 _FRESH_S = 0.5
 """How long an answer holds for others that are refused."""
 _GROWTH = 1.5
-_MOST_TIMES = 5.0
+_MOST_TIMES = 2.0
 """Of what was told: beyond, a cluster that has room again would stand idle while its clients sleep."""
 
 

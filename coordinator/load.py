@@ -3,8 +3,10 @@
 Guarantees hysteresis: what was refused at a bound is accepted again only when a fifth of it is done, so that the gate moves rarely;
 and that tasks which no node fits, which anybody may submit, count for memory but are no reason to expect a long wait.
 
-A wait is `moving / rate`: the tasks that some node could take, over the verdicts of the last busy minute. Where there were none, it is
-unknown, and then only the bounds in tasks and bytes hold. Left to others: shutting the gate (`gatekeeper`), telling people (`desk`).
+A wait is `moving / rate`: the tasks that some node could take, over the verdicts a second of the last minute in which more than a few of
+those waited. Only then is the rate what the cluster can do; with less to do it is what it was asked for, and a few long tasks would
+shut the gate for many short ones. Where that was not for long, the wait is unknown, and only the bounds in tasks and bytes
+hold. Left to others: shutting the gate (`gatekeeper`), telling people (`desk`).
 """
 
 from collections import deque
@@ -19,13 +21,15 @@ __all__ = ["Held", "Load"]
 _OPENS_AT = 0.8
 """Of a bound: below, a shut gate opens again."""
 _RATE_WINDOW_MS = 60_000
+_MEASURED_MS = 10_000
+"""Time with more than a few to do before a rate is believed: at first modules are fetched and compiled, and a wait told from that would be far too long."""
 _FEW = 1000
 """So many tasks are always accepted, however long they take: to keep them costs nothing."""
 _NEARLY = 0.97
 """Of TASKS' own limit, which JetStream keeps without us: told, so that people know what to do."""
 _RETRY_LEAST_S = 1.0
 _RETRY_MOST_S = 60.0
-_RETRY_UNKNOWN_S = 15.0
+_RETRY_UNKNOWN_S = 2.0
 """Bounds of the advice: who is told to wait for long asks again within a minute, as the rate may have changed."""
 _NEWEST = 0.02
 """Weight of the newest message in the means of lines and bytes per message."""
@@ -56,7 +60,9 @@ class Load:
         self._lines = 1.0
         self._bytes = 1000.0
         self._ended = 0
+        self._done = 0
         self._busy_ms = 0
+        self._was_busy = False
         self._looked_ms: int | None = None
         self._samples: deque[tuple[int, int]] = deque()
 
@@ -78,8 +84,8 @@ class Load:
         """Take stock; TASKS is read as far as `read_to`."""
         unread = max(0, min(log.last - read_to, log.messages))
         self.backlog = held.tasks + round(unread * self._lines)
-        rate = self._rate(now_ms, busy=bool(self.backlog))
         moving = self.backlog - min(held.hopeless, held.tasks)
+        rate = self._rate(now_ms, busy=moving > _FEW)
         self.wait_s = 0.0 if not moving else moving / rate if rate else None
         self._judge(held.bytes + unread * self._bytes, moving, log)
         self.retry_after_s = self._retry_s(rate) if self.full else 0.0
@@ -130,15 +136,19 @@ class Load:
         return min(_RETRY_MOST_S, max(_RETRY_LEAST_S, to_do / rate))
 
     def _rate(self, now_ms: int, *, busy: bool) -> float | None:
-        """Verdicts a second over the last busy minute."""
+        """Verdicts a second over the last minute in which there was more than a few to do."""
         passed_ms = 0 if self._looked_ms is None else max(0, now_ms - self._looked_ms)
         self._looked_ms = now_ms
-        if busy:
+        ended, self._ended = self._ended, 0
+        if busy and self._was_busy:  # at both ends of the time that has passed
             self._busy_ms += passed_ms
+            self._done += ended
+        self._was_busy = busy
         if not self._samples or self._samples[-1][0] < self._busy_ms:
-            self._samples.append((self._busy_ms, self._ended))
+            self._samples.append((self._busy_ms, self._done))
         while len(self._samples) > 2 and self._samples[1][0] < self._busy_ms - _RATE_WINDOW_MS:  # noqa: PLR2004 -- a first and a last
             self._samples.popleft()
-        busy_ms, ended = self._samples[0]
+        busy_ms, done = self._samples[0]
         span_ms = self._busy_ms - busy_ms
-        return (self._ended - ended) * 1000 / span_ms if span_ms and self._ended > ended else None
+        measured = span_ms >= _MEASURED_MS and self._done > done
+        return (self._done - done) * 1000 / span_ms if measured else None

@@ -69,10 +69,39 @@ def test_a_wait_without_a_verdict_is_unknown_and_refuses_nobody() -> None:
     assert load.reply().wait_ms is None
 
 
+def test_a_slow_first_moment_is_no_rate() -> None:
+    """One verdict a second for five seconds, while modules are compiled, does not make five thousand tasks an hour of work."""
+    assert working(1, 5000, seconds=5).wait_s is None
+    assert working(100, 5000, seconds=10).wait_s == 50
+
+
 def test_tasks_that_no_node_fits_make_nobody_wait() -> None:
     """Anybody may submit tasks for nodes that do not exist; they count for memory, not for time."""
     assert working(2, 9000, hopeless=8900).full == ""
     assert working(2, 10_000, hopeless=9900).full
+
+
+def test_a_long_task_for_an_hour_does_not_make_short_ones_wait() -> None:
+    """What a cluster does when it is asked for little says nothing of what it can do: a flood after that is accepted."""
+    load = Load(SETTINGS)
+    for second in range(3600):
+        load.look(second * 1000, log(), 0, Held(1, 1))
+        load.ended(int(second % 60 == 0))
+    load.look(3_600_000, log(), 0, Held(9000, 9000))
+
+    assert load.wait_s is None
+    assert load.full == ""
+
+
+def test_verdicts_in_quiet_times_do_not_count_as_speed() -> None:
+    """A thousand a second for a few tasks each, then a jam at five a second: the jam's rate is told."""
+    load = working(1000, 500)
+    for second in range(31, 62):
+        load.look(second * 1000, log(), 0, Held(4000, 4000))
+        load.ended(5)
+
+    assert load.wait_s is not None
+    assert 700 < load.wait_s < 900
 
 
 def test_an_idle_hour_does_not_make_the_rate_slow() -> None:
