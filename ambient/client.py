@@ -199,7 +199,8 @@ class Client(Questions):
         courier, preparation = self._open_parts()
         make = await preparation.maker(module, inputs, options)
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        storing = Storing(courier, Patience(deadline_s))
+        patience = Patience(deadline_s)
+        storing = Storing(courier, patience)
         tasks: list[Task] = []
         try:
             async with asyncio.timeout(timeout_s) as limit:
@@ -216,7 +217,8 @@ class Client(Questions):
         except TimeoutError:
             if not limit.expired():
                 raise  # the caller's own, out of its iterable
-            raise BusUnavailable(
+            # Where the last that was heard is a refusal, that is the reason, and it says when to come back.
+            raise patience.refusal or BusUnavailable(
                 f"not all tasks were durable within {timeout_s:g} s: give it more time, or try `ambient doctor`"
             ) from None
         return tasks

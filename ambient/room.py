@@ -63,18 +63,21 @@ class Room:
 
 
 class Patience:
-    """The pauses of one submitter. `deadline_s` (monotonic) is when it gives up; None: never."""
+    """The pauses of one submitter. `deadline_s` (monotonic) is when it gives up; None: never. `refusal` is what it last waited for."""
 
     def __init__(self, deadline_s: float | None = None) -> None:
+        self.refusal: LogFull | None = None
         self._deadline_s = deadline_s
         self._refusals = 0
 
     def stored(self) -> None:
         """There was room: the next refusal is a first one."""
         self._refusals = 0
+        self.refusal = None
 
     async def wait(self, error: LogFull) -> None:
         """Wait as long as the refusal says, or longer; raises it where that is beyond the deadline."""
+        self.refusal = error
         if self._refusals == 0:
             _log.warning("waiting for room", advice=str(error))
         pause_s = error.retry_after_s * min(_GROWTH**self._refusals, _MOST_TIMES)
