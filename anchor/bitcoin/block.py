@@ -6,11 +6,11 @@ hands out under a block's hash is that block, or an error.
 
 from dataclasses import dataclass
 
-from anchor.bitcoin import tree
-from anchor.bitcoin.encoding import Reader, compact
-from anchor.bitcoin.errors import Malformed
-from anchor.bitcoin.header import Header
-from anchor.bitcoin.transaction import MAX_TX_BYTES, Transaction, read_transaction
+from anchor.receipt.bitcoin import blocktree
+from anchor.receipt.bitcoin.encoding import Reader, compact
+from anchor.receipt.bitcoin.header import Header
+from anchor.receipt.bitcoin.transaction import MAX_TX_BYTES, Transaction, read_transaction
+from anchor.receipt.errors import Malformed
 
 __all__ = ["Block", "parse_block"]
 
@@ -41,6 +41,6 @@ def parse_block(data: bytes) -> Block:
     if not transactions or not transactions[0].is_coinbase:
         raise Malformed("block.transactions", "the first one must be a coinbase")
     txids = [tx.txid for tx in transactions]
-    if tree.root(txids) != header.merkle_root or tree.is_ambiguous(txids):
+    if blocktree.root(txids) != header.merkle_root or blocktree.is_ambiguous(txids):
         raise Malformed("block.transactions", "they are not those that the header commits to")
     return Block(header, transactions)

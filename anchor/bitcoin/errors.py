@@ -1,19 +1,18 @@
-"""Every error of the Bitcoin half, split by who is at fault.
+"""Every error of the Bitcoin half, split by who is at fault; bytes that are no transaction, block or proof are `anchor.receipt.errors`'.
 
-`Malformed` and `BrokenProof` blame bytes that somebody handed us; `ChainUnavailable` and `ChainWrong` blame the node or the way to it, `TxRefused` is
-its verdict on a transaction; `WalletLocked`, `WalletEmpty` and `FeeCapReached` need a person, and say what to do; `SettingsRefused` blames
-the operator, `StoreUnusable` this machine's disk, `InvalidTransition` whoever wrote the log. Standard library only: the offline verifier raises these too.
+`ChainUnavailable` and `ChainWrong` blame the node or the way to it, `TxRefused` is
+its verdict on a transaction; `WalletLocked`, `WalletEmpty` and `FeeCapReached` need a person, and say what to do; `StoreUnusable` blames
+this machine's disk, `InvalidTransition` whoever wrote the log.
 """
+
+from anchor.errors import AnchorError
 
 __all__ = [
     "BitcoinError",
-    "BrokenProof",
     "ChainUnavailable",
     "ChainWrong",
     "FeeCapReached",
     "InvalidTransition",
-    "Malformed",
-    "SettingsRefused",
     "StoreUnusable",
     "TxRefused",
     "WalletEmpty",
@@ -22,26 +21,8 @@ __all__ = [
 ]
 
 
-class BitcoinError(Exception):
+class BitcoinError(AnchorError):
     """The base of all errors of this package."""
-
-
-class Malformed(BitcoinError):
-    """Bytes that are not what they should be: `field` says where, `limit` what is allowed there."""
-
-    def __init__(self, field: str, limit: str) -> None:
-        super().__init__(f"{field}: {limit}")
-        self.field = field
-        self.limit = limit
-
-
-class BrokenProof(BitcoinError):
-    """A proof does not hold: `link` names the step that fails, `why` says how."""
-
-    def __init__(self, link: str, why: str) -> None:
-        super().__init__(f"{link}: {why}")
-        self.link = link
-        self.why = why
 
 
 class ChainUnavailable(BitcoinError):
@@ -83,15 +64,6 @@ class FeeCapReached(WalletError):
 
     def __init__(self, field: str, limit: str) -> None:
         super().__init__(f"{field}: {limit}")
-        self.field = field
-        self.limit = limit
-
-
-class SettingsRefused(BitcoinError):
-    """The operator's settings cannot be used: `field` says which, `limit` what is allowed there."""
-
-    def __init__(self, field: str, limit: str) -> None:
-        super().__init__(f"anchor setting {field}: {limit}")
         self.field = field
         self.limit = limit
 

@@ -4,20 +4,19 @@ Guarantees that a file written here is read by the stock `opentimestamps` librar
 (append, prepend, SHA-256), and the result is the Merkle root of the block at the height that the file names. The file that is
 stamped is 0x00 followed by the leaf: its SHA-256 is then the leaf's hash of RFC 6962, where the path begins.
 `follow` reads such files back: straight ones, with one attestation, and none of the other operations of the format.
-Standard library only: part of the offline verifier.
 
 Format: python-opentimestamps 0.4, `core/timestamp.py`, `core/op.py`, `core/notary.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from anchor.bitcoin import payload
-from anchor.bitcoin.encoding import Reader
-from anchor.bitcoin.errors import Malformed
-from anchor.bitcoin.spv import SpvProof
+from anchor.receipt.bitcoin.encoding import Reader
+from anchor.receipt.bitcoin.spv import SpvProof
+from anchor.receipt.commitment import TAG, Step, preamble
+from anchor.receipt.errors import Malformed
 
 __all__ = ["MAX_OTS_BYTES", "Op", "Stamp", "bitcoin_ops", "commitment_ops", "follow", "log_ops", "write"]
 
@@ -46,31 +45,31 @@ class Op(NamedTuple):
 HASH = Op()
 
 
-def _node_ops(*, on_left: bool, sibling: bytes) -> list[Op]:
+def _node_ops(step: Step) -> list[Op]:
     """From a node to its parent in a tree of RFC 6962."""
-    if on_left:
-        return [Op(before=b"\x01" + sibling), HASH]
-    return [Op(after=sibling), Op(before=b"\x01"), HASH]
+    if step.is_left:
+        return [Op(before=b"\x01" + step.sibling), HASH]
+    return [Op(after=step.sibling), Op(before=b"\x01"), HASH]
 
 
 def log_ops(index: int, size: int, siblings: Sequence[bytes]) -> list[Op]:
     """From the hash of leaf `index` to the root of a log of `size` leaves (RFC 9162, section 2.1.3.2)."""
     node, last, ops = index, size - 1, []
     for sibling in siblings:
-        on_left = bool(node % 2 or node == last)
-        ops += _node_ops(on_left=on_left, sibling=sibling)
-        while on_left and node and node % 2 == 0:
+        is_left = bool(node % 2 or node == last)
+        ops += _node_ops(Step(is_left, sibling))
+        while is_left and node and node % 2 == 0:
             node, last = node >> 1, last >> 1
         node, last = node >> 1, last >> 1
     return ops
 
 
-def commitment_ops(origin: str, size: int, path: Iterable[tuple[bool, bytes]]) -> list[Op]:
-    """From the root of a log to the payload of a transaction; `path` as `payload.batch_path` gives it."""
-    ops = [Op(before=payload.preamble(origin, size)), HASH]
-    for on_left, sibling in path:
-        ops += _node_ops(on_left=on_left, sibling=sibling)
-    return [*ops, Op(before=payload.TAG)]
+def commitment_ops(origin: str, size: int, steps: Sequence[Step]) -> list[Op]:
+    """From the root of a log to the payload of a transaction; `steps` as `anchor.receipt.commitment.join` gives them."""
+    ops = [Op(before=preamble(origin, size)), HASH]
+    for step in steps:
+        ops += _node_ops(step)
+    return [*ops, Op(before=TAG)]
 
 
 def bitcoin_ops(proof: SpvProof, payload_: bytes) -> list[Op]:

@@ -1,14 +1,14 @@
 """Bitcoin transactions: reading, writing, ids and weights (BIP 141, BIP 144).
 
 Guarantees that what was parsed is written again as the same bytes, and that a parse costs memory in proportion to the bytes given.
-Left to the node: whether a transaction is valid. Standard library only: part of the offline verifier.
+Left to the node: whether a transaction is valid.
 """
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from anchor.bitcoin.encoding import Reader, compact, double_sha256
-from anchor.bitcoin.errors import Malformed
+from anchor.receipt.bitcoin.encoding import Reader, compact, double_sha256
+from anchor.receipt.errors import Malformed
 
 __all__ = [
     "COIN",
@@ -33,15 +33,15 @@ class Outpoint(NamedTuple):
     """One output of one transaction."""
 
     txid: bytes
-    index: int
+    vout: int
 
     def encode(self) -> bytes:
         """36 bytes, as in an input."""
-        return self.txid + self.index.to_bytes(4, "little")
+        return self.txid + self.vout.to_bytes(4, "little")
 
     def __str__(self) -> str:
-        """As nodes write it: `txid:index`."""
-        return f"{self.txid[::-1].hex()}:{self.index}"
+        """As nodes write it: `txid:vout`."""
+        return f"{self.txid[::-1].hex()}:{self.vout}"
 
 
 _NOTHING = Outpoint(bytes(32), 0xFFFF_FFFF)

@@ -2,15 +2,14 @@
 
 Guarantees that `check_work` accepts only a header whose hash is under its own target, and only a target under the easiest one of the network.
 Left to others: whether the target is the one that the network asked for at that height; that takes all headers before it.
-Standard library only: part of the offline verifier.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from anchor.bitcoin.encoding import Reader, double_sha256
-from anchor.bitcoin.errors import BrokenProof, Malformed
+from anchor.receipt.bitcoin.encoding import Reader, double_sha256
+from anchor.receipt.errors import LinkBroken, Malformed
 
 __all__ = ["EASIEST_BITS", "HEADER_BYTES", "Header", "check_chain", "check_work", "target_of", "work_of"]
 
@@ -88,21 +87,21 @@ def work_of(bits: int) -> int:
 
 
 def check_work(header: Header, network: str) -> None:
-    """Raises `BrokenProof` unless the header's hash proves at least the work that the network asks of any block."""
+    """Raises `LinkBroken` unless the header's hash proves at least the work that the network asks of any block."""
     easiest = EASIEST_BITS.get(network)
     if easiest is None:
-        raise BrokenProof("network", f"{network!r} is none of {', '.join(EASIEST_BITS)}")
+        raise LinkBroken("network", f"{network!r} is none of {', '.join(EASIEST_BITS)}")
     target = target_of(header.bits)
     if target > target_of(easiest):
-        raise BrokenProof("proof of work", f"the target {header.bits:#010x} is too easy for {network}")
+        raise LinkBroken("proof of work", f"the target {header.bits:#010x} is too easy for {network}")
     if int.from_bytes(header.hash, "little") > target:
-        raise BrokenProof("proof of work", f"block {header.hash[::-1].hex()} is not under its target")
+        raise LinkBroken("proof of work", f"block {header.hash[::-1].hex()} is not under its target")
 
 
 def check_chain(headers: Sequence[Header], network: str) -> int:
-    """The work in all of `headers`, each of which follows the one before it; raises `BrokenProof`."""
+    """The work in all of `headers`, each of which follows the one before it; raises `LinkBroken`."""
     for number, header in enumerate(headers):
         check_work(header, network)
         if number and header.previous != headers[number - 1].hash:
-            raise BrokenProof("headers", f"header {number} does not follow the one before it")
+            raise LinkBroken("headers", f"header {number} does not follow the one before it")
     return sum(work_of(header.bits) for header in headers)

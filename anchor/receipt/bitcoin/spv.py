@@ -9,21 +9,20 @@ transaction of 64 bytes as a node (CVE-2017-12842). The coinbase is at the far l
 another depth is refused, and so is any transaction of 64 bytes. The coinbase also says the block's height (BIP 34).
 
 Left to others: whether these headers are the chain with the most work. Who has the headers of the chain looks the block up by its hash.
-Standard library only: part of the offline verifier.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from anchor.bitcoin import tree
-from anchor.bitcoin.encoding import HASH_BYTES, Reader, compact, double_sha256
-from anchor.bitcoin.errors import BrokenProof, Malformed
-from anchor.bitcoin.header import HEADER_BYTES, Header, check_chain
-from anchor.bitcoin.payload import payload_of
-from anchor.bitcoin.transaction import Transaction, parse_transaction
+from anchor.receipt.bitcoin import blocktree
+from anchor.receipt.bitcoin.encoding import HASH_BYTES, Reader, compact, double_sha256
+from anchor.receipt.bitcoin.header import HEADER_BYTES, Header, check_chain
+from anchor.receipt.bitcoin.transaction import Transaction, parse_transaction
+from anchor.receipt.commitment import PAYLOAD_BYTES, op_return
+from anchor.receipt.errors import LinkBroken, Malformed
 
-__all__ = ["MAX_PROOF_BYTES", "SUCCESSORS", "Confirmation", "SpvProof", "check", "make"]
+__all__ = ["MAX_PROOF_BYTES", "SUCCESSORS", "Confirmation", "SpvProof", "check", "committed_by", "make"]
 
 SUCCESSORS = 6
 """Blocks on top of a transaction's own before it counts as final."""
@@ -34,6 +33,7 @@ MAX_PROOF_BYTES = 120_000
 """Transactions that relay weigh at most 400,000 units (Bitcoin Core's MAX_STANDARD_TX_WEIGHT), so without witnesses they have at most 100,000 bytes."""
 _MAX_TX_BYTES = 100_000
 _AMBIGUOUS_TX_BYTES = 64
+_OUTPUT_BYTES = 2 + PAYLOAD_BYTES
 _VERSION = 1
 _CHECKSUM_BYTES = 4
 _MAX_HEIGHT_BYTES = 4
@@ -90,9 +90,7 @@ class SpvProof:
             coinbase=reader.string(_MAX_TX_BYTES, "coinbase"),
             branch=tuple(reader.take(HASH_BYTES) for _ in range(depth)),
             coinbase_branch=tuple(reader.take(HASH_BYTES) for _ in range(depth)),
-            headers=tuple(
-                Header.read(reader) for _ in range(reader.compact(1 + MAX_SUCCESSORS, "headers"))
-            ),
+            headers=tuple(Header.read(reader) for _ in range(reader.compact(1 + MAX_SUCCESSORS, "headers"))),
         )
         body = reader.span(0)
         if reader.take(_CHECKSUM_BYTES) != _checksum(body):
@@ -103,13 +101,13 @@ class SpvProof:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What a proof proves: the payload is in the block `block` (hashing order) at `height`, with `successors` on top.
+    """What a proof proves: `committed` is published by the block `block` (hashing order) at `height`, with `successors` on top.
 
     `time_s` is the block's own, `work` the hashes that all the headers took on average.
     """
 
     txid: bytes
-    payload: bytes
+    committed: bytes
     block: bytes
     height: int
     time_s: int
@@ -118,28 +116,27 @@ class Confirmation:
 
 
 def check(proof: SpvProof, network: str, *, successors: int = SUCCESSORS) -> Confirmation:
-    """What the proof proves on `network` (`main`, `testnet4`, `signet` or `regtest`); raises `BrokenProof` with the link that fails, or `Malformed`."""
+    """What the proof proves on `network` (`main`, `testnet4`, `signet` or `regtest`); raises `LinkBroken` with the link that fails, or `Malformed`."""
     if len(proof.headers) < 1 + successors:
-        raise BrokenProof("headers", f"{successors} blocks must follow, {len(proof.headers) - 1} do")
+        raise LinkBroken("headers", f"{successors} blocks must follow, {len(proof.headers) - 1} do")
     work = check_chain(proof.headers, network)
     block = proof.headers[0]
     if len(proof.branch) != len(proof.coinbase_branch):
-        raise BrokenProof("coinbase branch", "it has another depth than the transaction's")
-    for link, tx, index, siblings in (
+        raise LinkBroken("coinbase branch", "it has another depth than the transaction's")
+    for link, raw, index, siblings in (
         ("coinbase branch", proof.coinbase, 0, proof.coinbase_branch),
         ("Merkle branch", proof.tx, proof.index, proof.branch),
     ):
-        if len(tx) == _AMBIGUOUS_TX_BYTES:
-            raise BrokenProof(link, "64 bytes can be a node of the tree as well as a transaction")
-        if tree.root_by_branch(double_sha256(tx), index, siblings) != block.merkle_root:
-            raise BrokenProof(link, f"it does not lead to the root in block {block.hash[::-1].hex()}")
+        if len(raw) == _AMBIGUOUS_TX_BYTES:
+            raise LinkBroken(link, "64 bytes can be a node of the tree as well as a transaction")
+        if blocktree.root_by_branch(double_sha256(raw), index, siblings) != block.merkle_root:
+            raise LinkBroken(link, f"it does not lead to the root in block {block.hash[::-1].hex()}")
     coinbase = parse_transaction(proof.coinbase, "coinbase")
     if not coinbase.is_coinbase:
-        raise BrokenProof("coinbase", "the first transaction of a block spends nothing, and this one does")
-    tx = parse_transaction(proof.tx)
+        raise LinkBroken("coinbase", "the first transaction of a block spends nothing, and this one does")
     return Confirmation(
         txid=double_sha256(proof.tx),
-        payload=payload_of(tx),
+        committed=committed_by(parse_transaction(proof.tx)),
         block=block.hash,
         height=_height(coinbase),
         time_s=block.time_s,
@@ -148,18 +145,31 @@ def check(proof: SpvProof, network: str, *, successors: int = SUCCESSORS) -> Con
     )
 
 
+def committed_by(tx: Transaction) -> bytes:
+    """The 32 bytes that a transaction publishes; raises `LinkBroken` unless it has exactly one output of ours."""
+    prefix = op_return(b"")
+    found = [
+        out.script for out in tx.outputs if out.script.startswith(prefix) and len(out.script) == _OUTPUT_BYTES
+    ]
+    if len(found) != 1:
+        raise LinkBroken(
+            "transaction", f"one output that publishes a commitment is asked for, it has {len(found)}"
+        )
+    return found[0][len(prefix) :]
+
+
 def make(transactions: Sequence[Transaction], txid: bytes, headers: Sequence[Header]) -> SpvProof:
-    """The proof that `txid` is among a block's `transactions`; `headers` from that block on. Raises `BrokenProof` where it is not."""
+    """The proof that `txid` is among a block's `transactions`; `headers` from that block on. Raises `LinkBroken` where it is not."""
     txids = [tx.txid for tx in transactions]
     if txid not in txids:
-        raise BrokenProof("transaction", f"{txid[::-1].hex()} is not in the block")
+        raise LinkBroken("transaction", f"{txid[::-1].hex()} is not in the block")
     index = txids.index(txid)
     return SpvProof(
         tx=transactions[index].stripped(),
         index=index,
-        branch=tuple(tree.branch(txids, index)),
+        branch=tuple(blocktree.branch(txids, index)),
         coinbase=transactions[0].stripped(),
-        coinbase_branch=tuple(tree.branch(txids, 0)),
+        coinbase_branch=tuple(blocktree.branch(txids, 0)),
         headers=tuple(headers),
     )
 
@@ -171,8 +181,8 @@ def _height(coinbase: Transaction) -> int:
         return script[0] - _OP_1 + 1
     length = script[0] if script else 0
     if not 0 < length <= _MAX_HEIGHT_BYTES or len(script) <= length:
-        raise BrokenProof("coinbase", "its script does not begin with the block's height")
+        raise LinkBroken("coinbase", "its script does not begin with the block's height")
     height = int.from_bytes(script[1 : 1 + length], "little", signed=True)
     if height < 0:
-        raise BrokenProof("coinbase", "the block's height is negative")
+        raise LinkBroken("coinbase", "the block's height is negative")
     return height

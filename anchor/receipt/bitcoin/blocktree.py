@@ -1,14 +1,14 @@
 """The Merkle tree of a Bitcoin block: root, branch, and what a branch leads to.
 
-Guarantees that `branch` and `root_by_branch` are inverse to each other. Standard library only: part of the offline verifier.
+Guarantees that `branch` and `root_by_branch` are inverse to each other.
 
-The tree does not tell leaves from nodes (CVE-2017-12842), and repeats the last of an odd level (CVE-2012-2459): `anchor.bitcoin.spv` stops
+The tree does not tell leaves from nodes (CVE-2017-12842), and repeats the last of an odd level (CVE-2012-2459): `anchor.receipt.bitcoin.spv` stops
 the first by the coinbase's branch, and `is_ambiguous` finds the second.
 """
 
 from collections.abc import Sequence
 
-from anchor.bitcoin.encoding import double_sha256
+from anchor.receipt.bitcoin.encoding import double_sha256
 
 __all__ = ["branch", "is_ambiguous", "root", "root_by_branch"]
 

@@ -2,12 +2,11 @@
 
 Guarantees that a reader never reads past its bytes, never allocates by a number that it has read, and accepts one spelling of each number.
 Hashes are bytes in the order in which they are hashed; `display` and `from_display` turn them into what people and nodes write, which is reversed.
-Standard library only: part of the offline verifier.
 """
 
 from hashlib import sha256
 
-from anchor.bitcoin.errors import Malformed
+from anchor.receipt.errors import Malformed
 
 __all__ = ["Reader", "compact", "display", "double_sha256", "from_display"]
 
