@@ -129,8 +129,13 @@ class Decisions:
         steps: list[Step] = []
         for each in self.publishing:
             step = self._follow(each, view, now_ms)
-            if step is not None:
+            # One at a time: what the next one may spend is known when this one is in the log.
+            is_second = isinstance(step, Build) and any(isinstance(other, Build) for other in steps)
+            if step is not None and not is_second:
                 steps.append(step)
+        # First let the log say what the chain says: what is built before would rest on a coin that another one spends.
+        if writes := [step for step in steps if isinstance(step, Write)]:
+            return list(writes)
         if wanted and not any(each.is_open for each in self.publishing):
             steps.append(self._first(view, tuple(wanted), now_ms))
         return steps

@@ -17,7 +17,7 @@ from anchor.receipt.bitcoin.transaction import parse_transaction
 from bus.messages.publication import Broadcast, Built, Final, Mined, Publication, Reorged, Stranded
 from tests.anchor.bitcoin.bench import Anchor, Crash, model_chain, published, root
 
-POLICY = FeePolicy(per_anchor_sat=2000, per_day_sat=6000)
+POLICY = FeePolicy(per_anchor_sat=2000, per_day_sat=2500)
 EVENTS = st.one_of(
     st.tuples(st.just("mine"), st.integers(1, 8)),
     st.tuples(st.just("mine"), st.integers(1, 8)),
@@ -30,7 +30,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("rival"), st.just(0)),
     st.tuples(st.just("crash"), st.booleans()),
     st.tuples(st.just("down"), st.just(0)),
-    st.tuples(st.just("hours"), st.integers(1, 30)),
+    st.tuples(st.just("hours"), st.integers(1, 12)),
     st.tuples(st.just("round"), st.just(0)),
     st.tuples(st.just("want"), st.just(0)),
     st.tuples(st.just("want"), st.just(0)),
