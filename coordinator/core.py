@@ -44,6 +44,8 @@ __all__ = ["Core"]
 _ADMIT_AT_ONCE = 1024
 _ENROL_AGAIN = encode(EnrolAgain())
 _GONE = frozenset({"dead", "left"})
+_WITHDRAWN = frozenset({"cancelled", "expired"})
+"""Verdicts after which no attempt is of use to anybody; after the others what still runs may end, and counts for its node."""
 
 
 class Core(Schedule):
@@ -232,6 +234,24 @@ class Core(Schedule):
         for holder in checked.expired:
             holder.task.excluded |= {node}
         self._lost(checked.expired, now_ms)
+        self._stop_again(node, telemetry.open)
+
+    def _stop_again(self, node: str, listed: tuple[str, ...]) -> None:
+        """A cancel is sent once and may be lost: who still lists an attempt of a task that is given up for good, is told again."""
+        for key in listed if self.leading else ():
+            if self.attempts.holds(node, key):
+                continue
+            name, _, attempt = key.rpartition("#")
+            if attempt.isdecimal() and self._is_given_up(name):
+                line = encode(CancelAttempt(task=name, attempt=int(attempt)))
+                self.out.batch(self._subjects.assign(node), line)
+
+    def _is_given_up(self, name: str) -> bool:
+        task = self.ledger.open.get(name)
+        if task is not None:
+            return task.closing_durable
+        finished = self.ledger.known(name)
+        return finished is not None and finished.status in _WITHDRAWN
 
     def stranger(self, node: str) -> None:
         """Telemetry came under a name that is not enrolled: its node is to say hello."""
@@ -268,6 +288,7 @@ class Core(Schedule):
                 case Placed():
                     self._tell_placed(token, sequence, now_ms)
                 case Stopped():
+                    self.abandoned(token.decision)
                     self._tell_stopped(token)
                 case Refused():
                     self.out.batch(self._subjects.rejected(token.client), encode(token))
