@@ -20,9 +20,11 @@ class Shelf:
         self.tiles: dict[tuple[int, int], bytes] = {}
 
     def add(self, tiles: list[Tile]) -> None:
+        """Keep them; a later one in the same place has more in it."""
         self.tiles |= {(tile.level, tile.number): tile.data for tile in tiles}
 
     def read(self, level: int, number: int, width: int) -> bytes:
+        """Like `anchor.tree.proofs.ReadTile`."""
         data = self.tiles[level, number]
         assert len(data) >= width * HASH_BYTES
         return data
