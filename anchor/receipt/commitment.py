@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from anchor.receipt.merkle import HASH_BYTES, node_hash
 
-__all__ = ["PAYLOAD_BYTES", "TAG", "Step", "commitment", "join", "op_return", "payload", "walk"]
+__all__ = ["PAYLOAD_BYTES", "TAG", "Step", "commitment", "join", "op_return", "payload", "preamble", "walk"]
 
 TAG = b"AVCP"
 """The first bytes of every payload: so that ours can be found on the chain."""
@@ -35,9 +35,16 @@ def commitment(origin: str, size: int, root: bytes) -> bytes:
 
     An origin holds no line break (C2SP tlog-checkpoint), so no two states have the same bytes. Raises `ValueError` where it does.
     """
-    if "\n" in origin or not origin or len(root) != HASH_BYTES:
+    if len(root) != HASH_BYTES:
         raise ValueError("an origin is one line that is not empty, and a root has 32 bytes")
-    return sha256(_DOMAIN + origin.encode() + b"\n" + size.to_bytes(8, "big") + root).digest()
+    return sha256(preamble(origin, size) + root).digest()
+
+
+def preamble(origin: str, size: int) -> bytes:
+    """What stands before the root where it is hashed; raises `ValueError` as `commitment` does."""
+    if "\n" in origin or not origin:
+        raise ValueError("an origin is one line that is not empty, and a root has 32 bytes")
+    return _DOMAIN + origin.encode() + b"\n" + size.to_bytes(8, "big")
 
 
 def payload(committed: bytes) -> bytes:
@@ -46,7 +53,10 @@ def payload(committed: bytes) -> bytes:
 
 
 def op_return(committed: bytes) -> bytes:
-    """The 38 bytes of an output's script that carries `payload(committed)` and nothing else: OP_RETURN and one push."""
+    """The 38 bytes of an output's script that carries `payload(committed)` and nothing else: OP_RETURN and one push.
+
+    Of no bytes: how every such script begins.
+    """
     return bytes((_OP_RETURN, PAYLOAD_BYTES)) + payload(committed)
 
 
