@@ -173,7 +173,7 @@ async def test_a_drain_outlives_the_leader_that_was_asked(cell: Cell) -> None:
     await eventually(lambda: node.draining)
     cell.coordinator()
     await cell.stop(first)
-    await until(lambda: cell.epoch(), 2)
+    await until(cell.epoch, 2)
     await client.submit(task("t1"))
     await until(lambda: cell.state("me.t1"), "waiting")
 
