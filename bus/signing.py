@@ -131,6 +131,10 @@ class Identity:
         """The raw signature (64 bytes) over DSSE's encoding of `payload`."""
         return self._private.sign(pae(payload_type, payload))
 
+    def sign_raw(self, message: bytes) -> bytes:
+        """The raw signature (64 bytes) over `message` itself, for formats that keep kinds of messages apart in ways of their own."""
+        return self._private.sign(message)
+
     def seal(self, payload_type: str, members: Sequence[bytes]) -> bytes:
         """The body of a signed message with these members (JSON lines without line breaks)."""
         signature = self.sign(payload_type, merkle.root(members))
