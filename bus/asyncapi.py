@@ -148,7 +148,7 @@ CHANNELS = (
         says="What the coordinator tells a node.",
         sends=("coordinator",),
         receives=("node",),
-        messages=("Assign", "CancelAttempt", "EnrolAgain", "Drain"),
+        messages=("Assign", "CancelAttempt", "EnrolAgain", "Drain", "Undrain"),
     ),
     Channel(
         name="done",
@@ -186,6 +186,8 @@ CHANNELS = (
     _question("coordinator", "nodes", 'Which nodes are there? The question is `{}`, or `{"offset":n}` from the n-th on.', "Nothing", ("NodesReply",)),
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
+    _question("coordinator", "drain", "An operator wants a node to have no more work: how far is it?", "DrainRequest", ("DrainReply",)),
+    _question("coordinator", "undrain", "An operator wants a node to have work again.", "UndrainRequest", ("DrainReply",)),
     _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),
     _question("coordinator", "instances", "How is each coordinator? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
     _question("verifier", "instances", "How is each verifier? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
@@ -218,7 +220,8 @@ A signed message begins with an Envelope line: DSSE over the RFC 6962 Merkle roo
 _SECURITY = """Who may connect, publish and subscribe is for the NATS server to say (users, NKEYs, JWTs, TLS). The subjects are cut
 so that permissions can follow them: a client publishes on `tasks.*.<client>`, `blobs.<client>.>` and `svc.>`, and subscribes to
 `done.<client>`, `done.<client>.>`, `progress.<client>.>` and `rejected.<client>`; a node publishes on `results.<node>`, `telemetry.<node>`,
-`blobs.<node>.>` and `svc.coordinator.hello`, and subscribes to `assign.<node>`. Results, telemetry, hellos, goodbyes and verdicts are signed besides."""
+`blobs.<node>.>` and `svc.coordinator.hello`, and subscribes to `assign.<node>`. Who is no operator is denied
+`svc.coordinator.drain` and `svc.coordinator.undrain`. Results, telemetry, hellos, goodbyes and verdicts are signed besides."""
 
 
 def document(types: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
