@@ -291,6 +291,7 @@ class World:
             output_size=len(output),
             trace=NOTHING,
             wall_ms=1.0,
+            fuel=2 * 10**9,
         )
         sequence = self._append("results", SUBJECTS.results(node), [encode(result)])
         self.core.fold_results(self.logs["results"][-1])
