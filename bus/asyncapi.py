@@ -29,7 +29,7 @@ _PARAMETERS = {
     "owner": "The client or node that stored the blob.",
     "digest": "SHA-256 of the blob, 64 hex digits.",
     "chunk": "The chunk's number, from 0.",
-    "service": "`coordinator` or `verifier`.",
+    "service": "`coordinator`, `verifier` or `anchor`.",
     "mark": "What the lease's value names after its holder, hexadecimal.",
 }
 
@@ -38,7 +38,7 @@ _PARAMETERS = {
 class Channel:
     """One subject. `log` names the stream that keeps it, `signed` the payload types of its signed batches.
 
-    With `replies` it is a question: the sender asks and the receiver answers.
+    With `replies` it is a question: the sender asks and the receiver answers. `packed` are messages that travel inside of others.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Channel:
     replies: tuple[str, ...] = ()
     log: str = ""
     signed: tuple[str, ...] = ()
+    packed: tuple[str, ...] = ()
 
 
 def _question(service: str, endpoint: str, asks: str, question: str, answer: tuple[str, ...]) -> Channel:
@@ -112,6 +113,16 @@ CHANNELS = (
         messages=("Leader", "Verdict", "Inconclusive", "Late"),
         log="verdicts",
         signed=(VERDICTS,),
+    ),
+    Channel(
+        name="anchors",
+        address=_ANY.anchors,
+        says="What operators ordered and what the ledger came to. One writer, fenced by the expected last sequence.",
+        sends=("anchor",),
+        receives=("anchor", "coordinator"),
+        messages=("Ordered", "LedgerState"),
+        log="anchors",
+        packed=("Credit", "Burn"),
     ),
     Channel(
         name="blobs",
@@ -189,6 +200,9 @@ CHANNELS = (
         messages=("Nothing",),
     ),
     _question("coordinator", "room", "Are new tasks taken, and if not, when again? The question is `{}`.", "Nothing", ("RoomReply",)),
+    _question("anchor", "order", "An operator's order to the ledger, to be written to ANCHORS.", "Ordered", ("OrderReply",)),
+    _question("anchor", "balance", "What does an account hold?", "BalanceRequest", ("BalanceReply",)),
+    _question("anchor", "energy", "What did the work of a node, or for a client, take in a month?", "EnergyRequest", ("EnergyReply",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
     _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),
@@ -249,6 +263,8 @@ def _channel(channel: Channel) -> dict[str, Any]:
         notes.append(
             f"Signed: the first line is an Envelope of type {' or '.join(f'`{t}`' for t in channel.signed)}."
         )
+    if channel.packed:
+        notes.append(f"Packed into these, as bytes: {' or '.join(f'`{each}`' for each in channel.packed)}.")
     names = (*channel.messages, *(("Envelope",) if channel.signed else ()))
     return {
         "address": address,

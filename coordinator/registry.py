@@ -41,7 +41,7 @@ HEALTHY, SAFE, DRAINING, SUSPECT, DEAD, LEFT = range(len(STATES))
 class Registry(NodeTable):
     """The nodes and what happens to them."""
 
-    def __init__(self, capacity_hint: int = 1024) -> None:
+    def __init__(self, capacity_hint: int = 16) -> None:
         super().__init__(capacity_hint)
         self._counts: dict[str, tuple[int, int, int]] = {}
         self._stale: list[int] = []
