@@ -10,6 +10,7 @@ A node counts when the coordinator has it as healthy and has heard it since the 
 import argparse
 import asyncio
 import contextlib
+import math
 import resource
 import tempfile
 import time
@@ -27,6 +28,7 @@ from bus.errors import BusError
 from bus.messages import Capabilities, NodesReply
 from bus.signing import Identity
 from coordinator.registry import DEAD_AFTER_MS
+from workers.breakers import BreakerLimits, Breakers
 from workers.core import NodeCore
 from workers.energy import EnergyMeter, Model
 from workers.enrolment import Enrolment
@@ -35,9 +37,12 @@ from workers.heartbeat import Heartbeat
 _NODES = 1000
 _TIMES = 3
 _PATIENCE_S = 90.0
+_LOOK_S = 0.2
 _SLICE_S = 0.1
 _WATCHED_S = 10.0
 _CAPABILITIES = Capabilities(version="0", engine="none", cores=1, memory_mb=64, slots=1, arch="simulated")
+_UNFELT = BreakerLimits(latency_ms=math.inf, latency_closes_ms=math.inf)
+"""A thousand nodes wait for one another in this process, which is no latency of a network and no reason to take no work."""
 
 
 class SimulatedNode:
@@ -51,7 +56,7 @@ class SimulatedNode:
             bus=bus,
             node=name,
             identity=identity,
-            core=NodeCore(slots=1, memory_mb=64),
+            core=NodeCore(slots=1, memory_mb=64, breakers=Breakers(_UNFELT)),
             meter=EnergyMeter(Model(10.0, 65.0), time.monotonic()),
             bandwidth_mbps=100.0,
             interval_s=2.0,
@@ -178,7 +183,7 @@ async def _all_healthy(client: Client, nodes: int, since: float) -> float:
             with contextlib.suppress(BusError):
                 if await _healthy(client, asked_at - since) >= nodes:
                     return asked_at - since
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_LOOK_S)
 
 
 async def _healthy(client: Client, within_s: float) -> int:

@@ -261,8 +261,11 @@ class Bus:
         pong.add_done_callback(self._pings.discard)
         # Not its cancellation, should the connection be lost meanwhile: whoever waits here was not told to end.
         await asyncio.wait([pong], timeout=timeout_s)
-        if not pong.done() or pong.cancelled():
-            raise TimeoutError("the connection was lost" if pong.done() else "")
+        if not pong.done():
+            pong.cancel()
+            raise TimeoutError
+        if pong.cancelled():
+            raise TimeoutError("the connection was lost")
         pong.result()
 
     def _forget_pings(self) -> None:
