@@ -48,6 +48,10 @@ class Attempts:
         """The nodes that hold something."""
         return list(self._by_node)
 
+    def holds(self, node: str, key: str) -> bool:
+        """Whether the node owes an answer to this attempt."""
+        return key in self._by_node.get(node, ())
+
     def start(self, holder: Holder) -> None:
         """The node holds it from now on."""
         if holder.row is not None:

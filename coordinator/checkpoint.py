@@ -213,6 +213,7 @@ def _unpack(fold: Fold, packed: _Open, asked: tuple[Submission | None, list[Subm
     task = Task(packed.name, packed.source, packed.arrival_ms)
     task.digest, task.input, task.together = packed.digest, packed.input, packed.together
     task.cancelled, task.closing, task.attempt = packed.cancelled, packed.closing, packed.attempt
+    task.closing_durable = task.closing  # what is kept is durable
     task.excluded = frozenset(packed.excluded)
     task.need, task.need_after, task.answered_need = packed.need, packed.need_after, packed.answered_need
     own, rivals = asked
@@ -247,7 +248,8 @@ def _hold(fold: Fold, task: Task, held: _Held) -> None:
     )
     holder.decision, holder.deliveries = held.decision, held.deliveries
     holder.sent_ms, holder.renewed_ms = held.sent_ms, held.renewed_ms
-    holder.state = held.state
+    # Who was at a task that is given up owes nothing, in this fold as in one of the logs.
+    holder.state = LOST if task.closing and held.state == RUNNING else held.state
     task.holders.append(holder)
-    if held.state == RUNNING:
+    if holder.state == RUNNING:
         fold.attempts.start(holder)

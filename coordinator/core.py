@@ -17,6 +17,9 @@ from msgspec import Raw
 from bus.messages import (
     Assign,
     CancelAttempt,
+    Drain,
+    DrainReply,
+    DrainRequest,
     EnrolAgain,
     Enrolled,
     Goodbye,
@@ -26,10 +29,13 @@ from bus.messages import (
     Progress,
     Refused,
     Telemetry,
+    Undrain,
+    UndrainRequest,
 )
 from bus.subjects import Subjects
 from bus.wire import encode
 from coordinator.admission import Admission, Question, Unfit
+from coordinator.drains import Drains
 from coordinator.instructions import Instructions, Placed, Stopped, Token
 from coordinator.patrol import Patrol
 from coordinator.registry import DEAD, LEFT
@@ -44,6 +50,8 @@ __all__ = ["Core"]
 _ADMIT_AT_ONCE = 1024
 _ENROL_AGAIN = encode(EnrolAgain())
 _GONE = frozenset({"dead", "left"})
+_WITHDRAWN = frozenset({"cancelled", "expired"})
+"""Verdicts after which no attempt is of use to anybody; after the others what still runs may end, and counts for its node."""
 
 
 class Core(Schedule):
@@ -54,6 +62,7 @@ class Core(Schedule):
     ) -> None:
         super().__init__(strategy, timing or Timing(), np.random.default_rng(seed))
         self.admission = Admission()
+        self.drains = Drains(self.registry)
         self.leading = False
         self._subjects = subjects
         self._enrolling: dict[str, int] = {}
@@ -226,12 +235,31 @@ class Core(Schedule):
         if not self.registry.heard(telemetry, now_ms):
             self._ask_to_enrol(node)
             return
+        self.drains.hear(telemetry, now_ms)
         checked = self.attempts.heartbeat(node, telemetry.open, now_ms)
         for holder in checked.undelivered:
             self._deliver(holder)
         for holder in checked.expired:
             holder.task.excluded |= {node}
         self._lost(checked.expired, now_ms)
+        self._stop_again(node, telemetry.open)
+
+    def _stop_again(self, node: str, listed: tuple[str, ...]) -> None:
+        """A cancel is sent once and may be lost: who still lists an attempt of a task that is given up for good, is told again."""
+        for key in listed if self.leading else ():
+            if self.attempts.holds(node, key):
+                continue
+            name, _, attempt = key.rpartition("#")
+            if attempt.isdecimal() and self._is_given_up(name):
+                line = encode(CancelAttempt(task=name, attempt=int(attempt)))
+                self.out.batch(self._subjects.assign(node), line)
+
+    def _is_given_up(self, name: str) -> bool:
+        task = self.ledger.open.get(name)
+        if task is not None:
+            return task.closing_durable
+        finished = self.ledger.known(name)
+        return finished is not None and finished.status in _WITHDRAWN
 
     def stranger(self, node: str) -> None:
         """Telemetry came under a name that is not enrolled: its node is to say hello."""
@@ -248,6 +276,19 @@ class Core(Schedule):
         if goodbye.leaving:
             self.registry.left(goodbye.node)
             self._lost(self.attempts.lost_node(goodbye.node), now_ms)
+
+    def drain(self, asked: DrainRequest, now_ms: int) -> DrainReply:
+        """An operator wants a node to have no more work. Raises `Malformed` for a name that nobody has."""
+        return self._tell(asked.node, self.drains.drain(asked, now_ms))
+
+    def undrain(self, asked: UndrainRequest) -> DrainReply:
+        """An operator wants a node to have work again. Raises `Malformed` for a name that nobody has."""
+        return self._tell(asked.node, self.drains.undrain(asked))
+
+    def _tell(self, node: str, told: Drain | Undrain | None) -> DrainReply:
+        if told is not None:
+            self.out.publish.append((self._subjects.assign(node), encode(told)))
+        return self.drains.standing(node, told=told is not None)
 
     def _ask_to_enrol(self, node: str) -> None:
         if self.leading:
@@ -268,6 +309,7 @@ class Core(Schedule):
                 case Placed():
                     self._tell_placed(token, sequence, now_ms)
                 case Stopped():
+                    self.abandoned(token.decision)
                     self._tell_stopped(token)
                 case Refused():
                     self.out.batch(self._subjects.rejected(token.client), encode(token))

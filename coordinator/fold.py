@@ -133,6 +133,7 @@ class Fold:
                 self.apply_assigned(decision, entry.at_ms, entry.sequence)
             case Abandoned():
                 self.apply_abandoned(decision, entry.at_ms)
+                self.abandoned(decision)
             case Refused():
                 self.ledger.apply_refused(decision)
             case Enrolled():
@@ -184,6 +185,12 @@ class Fold:
         for holder in running:
             self.attempts.given_up(holder)
         return running
+
+    def abandoned(self, decision: Abandoned) -> None:
+        """The log has it that the task is given up: from now on a node may be told."""
+        task = self.ledger.open.get(decision.task)
+        if task is not None and task.closing and task.source == decision.source:
+            task.closing_durable = True
 
     # RESULTS
 

@@ -161,8 +161,8 @@ class Task:
     """One open task. `raw` and `shape` are None while it is known from a decision only, not yet from TASKS."""
 
     __slots__ = (
-        "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "claimed", "closing", "deadline_ms", "digest",
-        "excluded", "holders", "input", "max_attempts", "name", "need", "need_after", "priority", "quiet_since_ms",
+        "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "claimed", "closing", "closing_durable",
+        "deadline_ms", "digest", "excluded", "holders", "input", "max_attempts", "name", "need", "need_after", "priority", "quiet_since_ms",
         "raw", "retry_at_ms", "rivals", "shape", "source", "spec", "ticket", "together",
     )  # fmt: skip
 
@@ -182,6 +182,7 @@ class Task:
         self.admitted = False
         self.cancelled = 0  # the sequence in TASKS of the last cancel that concerns it
         self.closing = False
+        self.closing_durable = False  # until then nobody may be told
         self.attempt = 0
         self.holders: list[Holder] = []
         self.excluded: frozenset[str] = frozenset()

@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from bus.messages import Abandoned, Assigned, Enrolled, Inconclusive, Leader, Refused
+from bus.messages import Abandoned, Assigned, CancelAttempt, Enrolled, Inconclusive, Leader, Refused
 from bus.signing import VERDICTS, Identity
-from bus.wire import encode
+from bus.wire import decode, decoder, encode
 from coordinator.explain import why
 from coordinator.settings import Timing
 from coordinator.tasks import RUNNING
@@ -461,3 +461,69 @@ def test_lines_of_a_newer_peer_are_no_damage() -> None:
 
     assert core.skipped == 0
     assert core.epoch == 4
+
+
+def beats(world: World, node: str, *listed: str) -> list[CancelAttempt]:
+    """What the node is told to stop when its heartbeat lists these attempts."""
+    world.held[node] = {key: world.held[node].get(key) for key in listed}  # type: ignore[misc]
+    before = len(world.told)
+    world.beat(node)
+    world._carry_out(world.core.take_instructions())
+    lines = [
+        line
+        for subject, body in world.told[before:]
+        if subject == SUBJECTS.assign(node)
+        for line in body.split(b"\n")
+    ]
+    return [decode(line, decoder(CancelAttempt)) for line in lines]
+
+
+def test_a_node_that_missed_a_cancel_is_told_again_once_the_end_is_durable() -> None:
+    """A heartbeat that lists an attempt of a task that is given up: before the log has it nobody is told, after that each time."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.cancel("t")
+    decided = len(world.pending)
+    before = beats(world, "n0", "me.t#1")
+    world.flush()
+    after = beats(world, "n0", "me.t#1")
+    world.verify()
+    judged = beats(world, "n0", "me.t#1")
+
+    assert decided == 1
+    assert before == []
+    assert after == judged == [CancelAttempt(task="me.t", attempt=1)]
+    assert beats(world, "n0", "me.other#1", "me.t", "me.t#x", "#") == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_leader_tells_again_who_missed_a_cancel(kept: bool) -> None:  # noqa: FBT001
+    """That the end of a task is durable is known from the log and from a checkpoint, too."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.cancel("t")
+    world.flush()
+    if kept:
+        world.resume(world.checkpoint())
+    else:
+        world.restart()
+    world.flush()
+
+    assert beats(world, "n0", "me.t#1") == [CancelAttempt(task="me.t", attempt=1)]
+    assert not world.core.attempts.nodes(), "and its room is free"
+
+
+def test_an_attempt_that_outlives_a_verdict_may_end() -> None:
+    """A replica that still runs when its task is verified is not stopped: its answer counts for its node."""
+    world = World(3)
+    world.submit(task("t", verify=QUORUM))
+    world.flush()
+    slow = attempts(world, "me.t")[0].nodes[2]
+    for node in attempts(world, "me.t")[0].nodes[:2]:
+        world.answer(node)
+    world.verify()
+
+    assert [each.status for each in world.verdicts()] == ["verified"]
+    assert beats(world, slow, "me.t#1") == []

@@ -149,7 +149,7 @@ async def _take_the_name_of(node: str, cluster: Supervisor, data: Path) -> None:
     )
     _, said = await asyncio.wait_for(second.communicate(), 30)
 
-    assert second.returncode == 3
+    assert second.returncode == 3, said.decode()
     assert b"belongs to key" in said
     assert b"choose another --id" in said
 

@@ -4,12 +4,15 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ambient.client import Client
 from ambient.cluster import Supervisor
+from ambient.cluster.supervisor import Running
 from bus.errors import BusError
 from bus.messages import ServiceHealth
 from tests.system.logs import GUESTS, read_logs, running
@@ -137,16 +140,26 @@ async def test_a_rolling_restart_is_not_noticed(tmp_path: Path) -> None:
         for name, process in list(cluster.running.items()):
             before = process.pid
             cluster.kill(name, signal.SIGTERM)
-            async with asyncio.timeout(60):
-                while process.pid in (before, None):
-                    await asyncio.sleep(0.05)
-                await _whole(cluster)
-                await _led(client)
-            await asyncio.wait_for(load.more(100), 60)
+            await _in_time(f"{name} to end and start again", _another(process, before))
+            await _in_time(f"the servers to be whole after {name}", _whole(cluster))
+            await _in_time(f"leaders after {name}", _led(client))
+            await _in_time(f"verdicts after {name}", load.more(100))
         tasks = await asyncio.wait_for(load.ended(), 60)
         logs = await read_logs(cluster)
 
     logs.hold(tasks)
+
+
+async def _in_time(what: str, fact: Coroutine[None, None, None]) -> None:
+    try:
+        await asyncio.wait_for(fact, 60)
+    except TimeoutError:
+        pytest.fail(f"waited 60 s for {what}")
+
+
+async def _another(process: Running, before: int | None) -> None:
+    while process.pid in (before, None):
+        await asyncio.sleep(0.05)
 
 
 async def _led(client: Client) -> None:
