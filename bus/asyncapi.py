@@ -29,7 +29,7 @@ _PARAMETERS = {
     "owner": "The client or node that stored the blob.",
     "digest": "SHA-256 of the blob, 64 hex digits.",
     "chunk": "The chunk's number, from 0.",
-    "service": "`coordinator` or `verifier`.",
+    "service": "`coordinator`, `verifier` or `anchor`.",
     "mark": "What the lease's value names after its holder, hexadecimal.",
 }
 
@@ -108,10 +108,19 @@ CHANNELS = (
         address=_ANY.verdicts,
         says="What is accepted: one verdict per task, ever. One writer, fenced by the expected last sequence.",
         sends=("verifier",),
-        receives=("coordinator", "verifier", "client"),
+        receives=("coordinator", "verifier", "anchor", "client"),
         messages=("Leader", "Verdict", "Inconclusive", "Late"),
         log="verdicts",
         signed=(VERDICTS,),
+    ),
+    Channel(
+        name="anchors",
+        address=_ANY.anchors,
+        says="What was published: checkpoints of the log of verdicts. One writer, fenced by the expected last sequence.",
+        sends=("anchor",),
+        receives=("anchor", "client"),
+        messages=("Leader", "Opened", "Signed", "Unlogged"),
+        log="anchors",
     ),
     Channel(
         name="blobs",
@@ -182,14 +191,19 @@ CHANNELS = (
         name="pulse",
         address=_ANY.service("{service}", "pulse.{mark}"),
         says='Is the holder of a lease connected? It is subscribed as long as it is; the answer is empty, and "no responders" is one.',
-        sends=("coordinator", "verifier"),
-        receives=("coordinator", "verifier"),
+        sends=("coordinator", "verifier", "anchor"),
+        receives=("coordinator", "verifier", "anchor"),
         messages=("Nothing",),
     ),
     _question("coordinator", "room", "Are new tasks taken, and if not, when again? The question is `{}`.", "Nothing", ("RoomReply",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
     _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("anchor", "receipt", "What proves the verdict of this task?", "ReceiptRequest", ("ReceiptReply",)),
+    _question("anchor", "checkpoint", "What is the newest checkpoint, and does it begin with the tree that I know?", "CheckpointRequest", ("CheckpointReply",)),
+    _question("anchor", "cosign", "Cosignatures of a witness for the newest checkpoint.", "CosignRequest", ("CosignReply",)),
+    _question("anchor", "health", "How is the anchor? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("anchor", "instances", "How is each anchor? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
 )  # fmt: skip
 """Every subject of a cluster."""
 

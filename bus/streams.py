@@ -45,7 +45,7 @@ _PEERS_S = 10.0
 _RETRY_S = 0.2
 CLUSTERED = 3
 """Replicas in a cluster of servers, of three as of five: any one server may be lost, and a write waits for one other disk."""
-_SMALLEST_SHARE = 4096
+_SMALLEST_SHARE = 8192
 _LAG_S = 1.0
 
 _log = structlog.get_logger("bus.streams")
@@ -59,6 +59,7 @@ DEFAULT_MAX_BYTES: Mapping[str, int] = MappingProxyType(
         "assignments": 4 * _GIB,
         "results": 8 * _GIB,
         "verdicts": 8 * _GIB,
+        "anchors": _GIB,
         "blobs": 16 * _GIB,
         "checkpoints": 2 * _GIB,
     }
@@ -84,6 +85,7 @@ def _bindings(subjects: Subjects) -> dict[str, list[str]]:
         "assignments": [subjects.assignments],
         "results": [subjects.results("*")],
         "verdicts": [subjects.verdicts],
+        "anchors": [subjects.anchors],
         "blobs": [subjects.blob("*", "*", "*")],
         "checkpoints": [subjects.checkpoint("*"), subjects.blob("*", "*", "*", kind="checkpoints")],
     }

@@ -1,5 +1,16 @@
 """Every message of the contract, one name each; see docs/wire.md for examples of all of them."""
 
+from bus.messages.anchor import (
+    CheckpointReply,
+    CheckpointRequest,
+    CosignReply,
+    CosignRequest,
+    Opened,
+    ReceiptReply,
+    ReceiptRequest,
+    Signed,
+    Unlogged,
+)
 from bus.messages.decision import Abandoned, Assigned, Decision, Enrolled, Leader, Refused
 from bus.messages.node import (
     Assign,
@@ -65,6 +76,10 @@ __all__ = [
     "CancelAttempt",
     "CancelRequest",
     "Capabilities",
+    "CheckpointReply",
+    "CheckpointRequest",
+    "CosignReply",
+    "CosignRequest",
     "Decision",
     "Digest",
     "Drain",
@@ -83,10 +98,13 @@ __all__ = [
     "NodeState",
     "NodeView",
     "NodesReply",
+    "Opened",
     "Pending",
     "Place",
     "Progress",
     "Quorum",
+    "ReceiptReply",
+    "ReceiptRequest",
     "Refused",
     "ReputationEntry",
     "ReputationReply",
@@ -95,6 +113,7 @@ __all__ = [
     "RoomReply",
     "ServiceHealth",
     "Signature",
+    "Signed",
     "TaskSpec",
     "TaskState",
     "TaskView",
@@ -102,6 +121,7 @@ __all__ = [
     "TasksRequest",
     "Telemetry",
     "Token",
+    "Unlogged",
     "Verdict",
     "VerdictLine",
     "VerdictRequest",
