@@ -25,6 +25,7 @@ from bus.wire import decode, decoder, split_lines
 __all__ = [
     "GOODBYE",
     "HELLO",
+    "ORDER",
     "RESULTS",
     "TELEMETRY",
     "VERDICTS",
@@ -47,6 +48,8 @@ GOODBYE = _payload_type("goodbye")
 RESULTS = _payload_type("results")
 VERDICTS = _payload_type("verdicts")
 """Payload types: they are signed too, so that a result can never be passed off as a verdict."""
+ORDER = "application/vnd.ambient.order"
+"""The payload type of an operator's order to the ledger: its bytes are signed as they are, one by one."""
 
 
 class Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadType"}):

@@ -79,7 +79,7 @@ class Subjects:
 
     @property
     def anchors(self) -> str:
-        """The log of what was published, written by the anchor."""
+        """The log of what was ordered, sealed and published, written by the anchor."""
         return f"{self.root}.anchors"
 
     def telemetry(self, node: str) -> str:

@@ -62,7 +62,7 @@ async def test_the_defaults_shrink_to_a_small_disk(tmp_path: Path, room_bytes: i
         await ensure_streams(bus)
 
     assert sum(made.values()) <= room_bytes
-    assert min(made.values()) >= 250_000
+    assert min(made.values()) >= 1_000_000
 
 
 async def test_limits_that_were_asked_for_are_never_made_smaller(tmp_path: Path) -> None:
