@@ -77,6 +77,11 @@ class Subjects:
         """The log of what is accepted, written by the verifier."""
         return f"{self.root}.verdicts"
 
+    @property
+    def anchors(self) -> str:
+        """The log of what was ordered, sealed and published, written by the anchor."""
+        return f"{self.root}.anchors"
+
     def telemetry(self, node: str) -> str:
         """A node's heartbeat; `*` for those of all."""
         return f"{self.root}.telemetry.{node}"

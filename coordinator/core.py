@@ -17,6 +17,9 @@ from msgspec import Raw
 from bus.messages import (
     Assign,
     CancelAttempt,
+    Drain,
+    DrainReply,
+    DrainRequest,
     EnrolAgain,
     Enrolled,
     Goodbye,
@@ -26,10 +29,13 @@ from bus.messages import (
     Progress,
     Refused,
     Telemetry,
+    Undrain,
+    UndrainRequest,
 )
 from bus.subjects import Subjects
 from bus.wire import encode
 from coordinator.admission import Admission, Question, Unfit
+from coordinator.drains import Drains
 from coordinator.instructions import Instructions, Placed, Stopped, Token
 from coordinator.patrol import Patrol
 from coordinator.registry import DEAD, LEFT
@@ -56,6 +62,7 @@ class Core(Schedule):
     ) -> None:
         super().__init__(strategy, timing or Timing(), np.random.default_rng(seed))
         self.admission = Admission()
+        self.drains = Drains(self.registry)
         self.leading = False
         self._subjects = subjects
         self._enrolling: dict[str, int] = {}
@@ -228,6 +235,7 @@ class Core(Schedule):
         if not self.registry.heard(telemetry, now_ms):
             self._ask_to_enrol(node)
             return
+        self.drains.hear(telemetry, now_ms)
         checked = self.attempts.heartbeat(node, telemetry.open, now_ms)
         for holder in checked.undelivered:
             self._deliver(holder)
@@ -268,6 +276,19 @@ class Core(Schedule):
         if goodbye.leaving:
             self.registry.left(goodbye.node)
             self._lost(self.attempts.lost_node(goodbye.node), now_ms)
+
+    def drain(self, asked: DrainRequest, now_ms: int) -> DrainReply:
+        """An operator wants a node to have no more work. Raises `Malformed` for a name that nobody has."""
+        return self._tell(asked.node, self.drains.drain(asked, now_ms))
+
+    def undrain(self, asked: UndrainRequest) -> DrainReply:
+        """An operator wants a node to have work again. Raises `Malformed` for a name that nobody has."""
+        return self._tell(asked.node, self.drains.undrain(asked))
+
+    def _tell(self, node: str, told: Drain | Undrain | None) -> DrainReply:
+        if told is not None:
+            self.out.publish.append((self._subjects.assign(node), encode(told)))
+        return self.drains.standing(node, told=told is not None)
 
     def _ask_to_enrol(self, node: str) -> None:
         if self.leading:

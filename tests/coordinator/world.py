@@ -22,6 +22,7 @@ from bus.messages import (
     Refused,
     Result,
     Telemetry,
+    Undrain,
     Verdict,
 )
 from bus.reader import Entry
@@ -41,7 +42,7 @@ from verifier.core import Core as Judge
 SUBJECTS = Subjects("w")
 KEYS = {f"n{i}": f"{i:064x}" for i in range(10)}
 _DECISION = decoder(Decision)  # type: ignore[arg-type, var-annotated]
-_TOLD = decoder(Assign | CancelAttempt | EnrolAgain | Drain)  # type: ignore[arg-type, var-annotated]
+_TOLD = decoder(Assign | CancelAttempt | EnrolAgain | Drain | Undrain)  # type: ignore[arg-type, var-annotated]
 
 
 class World:
@@ -57,6 +58,7 @@ class World:
         self.held: dict[str, dict[str, Assign]] = {}
         self.ran: dict[str, set[str]] = defaultdict(set)
         self.alive: set[str] = set()
+        self.draining: set[str] = set()
         self.told: list[tuple[str, bytes]] = []
         self.pending: list[tuple[bytes, Any]] = []
         self.judge = Judge()
@@ -237,6 +239,7 @@ class World:
             latency_ms=1,
             bandwidth_mbps=100,
             open=tuple(self.held[node]),
+            draining=node in self.draining,
         )
         if self.core.registry.key(node) is None:
             self.core.stranger(node)
