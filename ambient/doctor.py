@@ -75,6 +75,8 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
         yield await _service(bus, service, standbys)
         if there:
             yield _standbys(service, standbys)
+        if differing := _retentions(there):
+            yield differing
     yield await _room(bus)
     yield await _nodes(bus)
 
@@ -168,6 +170,20 @@ def _standbys(service: str, standbys: Sequence[ServiceHealth]) -> Finding:
         )
     return Finding(
         subject, ok=True, detail="; ".join(f"{each.name} follows{_behind(each)}" for each in standbys)
+    )
+
+
+def _retentions(instances: Sequence[ServiceHealth]) -> Finding | None:
+    """Whether an id stands for its verdict for different times, by who happens to lead."""
+    kept = {each.name: each.keep_ms for each in instances if each.keep_ms}
+    if len(set(kept.values())) < 2:  # noqa: PLR2004 -- one alone, or all alike
+        return None
+    told = ", ".join(f"{name} for {_span(keep_ms / 1000)}" for name, keep_ms in sorted(kept.items()))
+    return Finding(
+        "retention",
+        ok=False,
+        detail=f"ids stand for their verdicts for different times: {told}",
+        cure="start all coordinators with the same `--keep-hours`",
     )
 
 

@@ -131,6 +131,7 @@ class Desk:
             wait_ms=room.wait_ms,
             full=room.full,
             retry_after_ms=room.retry_after_ms,
+            keep_ms=self._settings.timing.keep_ms,
         )
 
     async def _health(self) -> ServiceHealth:

@@ -29,6 +29,7 @@ from coordinator.gatekeeper import Gatekeeper
 from coordinator.instructions import Instructions, Token
 from coordinator.load import Load
 from coordinator.lookups import Lookups
+from coordinator.peers import Peers
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
 from coordinator.trimmer import Trimmer
@@ -84,6 +85,7 @@ class Term:
             self._take,
             every_s=settings.checkpoint_s,
         )
+        self._peers = Peers(bus, settings.timing.keep_ms)
         self._trimmer = Trimmer(bus, self.core, settings.timing.keep_ms)
 
     def __repr__(self) -> str:
@@ -102,7 +104,10 @@ class Term:
         _log.info("following", name=self._settings.name, folded=self.core.positions, took_s=took_s)
         followed = (self._assignments, self._verdicts, self._tasks)
         await self._beside(
-            self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
+            self._lease.acquire(),
+            self._keeper.run(),
+            self._peers.watch(),
+            *(reader.ended() for reader in followed),
         )
         begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
@@ -125,6 +130,7 @@ class Term:
             self._verdicts.ended(),
             self._tasks.ended(),
             self._gate.run(),
+            self._peers.watch(),
         )
         _log.warning("standing by: the lease was lost", name=self._settings.name)
 

@@ -183,7 +183,8 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `draining` is how many of the `nodes` take no work because they end or an operator wants it so. `epoch` is the newest that it has seen in the log that its service writes, and its own where it leads, since `since_ms`
     (milliseconds since 1970). `lag` is how many entries each log holds beyond what is folded; a log whose end is not known is left out.
-    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`.
+    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`; so is `keep_ms`, for how long an id stands for
+    its verdict, which must be the same for all coordinators of a cluster (0: not said).
     """
 
     service: str
@@ -202,6 +203,7 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_ms: int | None = None
     full: str = ""
     retry_after_ms: int = 0
+    keep_ms: int = 0
 
 
 class RoomReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
