@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
+from bus.clock import ServerClock
 from bus.connection import Bus
-from bus.errors import BusError
+from bus.errors import BusError, BusUnavailable
 from bus.fence import Leadership
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
@@ -45,6 +46,7 @@ _log = structlog.get_logger("coordinator")
 ROLE = "coordinator"
 _HINTS_BEFORE = 1000
 """Entries of RESULTS before the last judged one that are read at start: claims of tasks that are still open."""
+_LOOK_AT_CLOCK_S = 10.0
 _BACKLOG_MAX = 8192
 """Lines that wait to be written before no more tasks are read, and nothing more is decided."""
 
@@ -57,6 +59,8 @@ class Term:
         self._bus = bus
         self._settings = settings
         self._tally = tally or Tally()
+        self._clock = ServerClock(bus, instead=settings.clock)
+        self._now_ms = self._clock.now_ms
         self._tasks = LogReader(bus, "tasks", self._on_tasks)
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
@@ -67,7 +71,7 @@ class Term:
         self._lookups = Lookups(bus, self.core, self._wake, self._purses_known)
         self._load = Load(settings)
         self._gate = Gatekeeper(bus, self.core, self._load, self._now_ms, settings.gate_every_s)
-        self._desk = Desk(bus, self.core, settings, self._wake, self._load)
+        self._desk = Desk(bus, self.core, settings, self._wake, self._load, now_ms=self._now_ms)
         self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
@@ -93,6 +97,7 @@ class Term:
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes ASSIGNMENTS (raises `Fenced`)."""
+        await self._clock.look()
         await self._desk.listen()
         begun = time.monotonic()
         await self._beside(self._catch_up())
@@ -121,6 +126,7 @@ class Term:
             self._courier.run(),
             self._keeper.run(),
             self._trim(),
+            self._follow_clock(),
             self._writer.ended(),
             self._verdicts.ended(),
             self._tasks.ended(),
@@ -211,6 +217,16 @@ class Term:
                 seen = self._keeper.saved
                 await self._trimmer.trim(self._now_ms())
                 self._wake()
+
+    async def _follow_clock(self) -> None:
+        """Deadlines are the clients' and the servers' time: where that is set, they go with it."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_CLOCK_S)
+            try:
+                await self._clock.look()
+            except BusUnavailable as error:
+                _log.debug("the servers tell no time", reason=str(error))
+            self.core.ahead_ms = self._clock.ahead_ms
 
     async def _take_over(self) -> None:
         """Fold what was decided until now, and only then begin to decide."""
@@ -324,6 +340,3 @@ class Term:
         elif load < 0.9 and self._paused:  # noqa: PLR2004 -- not to stop and go with each task
             self._paused = False
             self._tasks.resume()
-
-    def _now_ms(self) -> int:
-        return int(self._settings.clock() * 1000)

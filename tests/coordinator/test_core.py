@@ -421,6 +421,21 @@ def test_why_tells_what_a_retry_waits_for() -> None:
     assert {each.node: each.chosen for each in reply.nodes}
 
 
+def test_a_clock_that_is_set_moves_deadlines_alone() -> None:
+    """Servers that were an hour behind are put right: what is due expires, and nobody counts as silent or late for it."""
+    world = World(2)
+    due = dt.datetime.fromtimestamp(world.now_ms / 1000 + 1800, dt.UTC).isoformat()
+    world.submit(task("t", deadline=due), task("u"))
+    world.flush()
+    world.core.ahead_ms = 3_600_000
+    world.turn()
+    world.flush()
+
+    assert [(each.task, each.status) for each in world.decisions(Abandoned)] == [("me.t", "expired")]
+    assert len(world.decisions(Assigned)) == 2
+    assert world.core.registry.counts()["healthy"] == 2
+
+
 def test_a_verdict_names_the_submission_that_owned_the_name() -> None:
     """Two submissions under one name, the first refused: whoever reads TASKS and VERDICTS before ASSIGNMENTS tells them apart."""
     world = World(1)
