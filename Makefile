@@ -11,6 +11,7 @@ help:
 	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived'
 	@echo 'make test         run the whole test suite'
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
+	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
@@ -31,6 +32,12 @@ test: $(BIN)/.dev
 SEEDS = 10000
 sim: $(BIN)/.dev
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+# A short one is part of `make test` already. Without SEED it is another plan each time; the report says how to play it again.
+SECONDS = 60
+SERVERS = 1
+chaos: $(BIN)/.dev
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --servers $(SERVERS) $${SEED:+--seed $$SEED} $${KEEP:+--keep "$$KEEP"}
 
 check: $(BIN)/.dev
 	$(BIN)/ruff check .
@@ -81,4 +88,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test sim check recording figures bench constraints clean
+.PHONY: help setup demo test sim chaos check recording figures bench constraints clean

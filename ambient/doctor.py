@@ -63,18 +63,20 @@ async def examine(settings: ConnectionSettings) -> list[Finding]:
 
 async def _examine(bus: Bus) -> AsyncIterator[Finding]:
     yield await _server(bus)
-    for log in (*LOGS, "blobs"):
+    for log in (*LOGS, "anchors", "blobs"):
         finding = await _log(bus, log)
         yield finding
         if not finding.ok and finding.cure == _SET_UP:
             return  # without its logs there is no cluster to examine
     yield await _clock(bus)
-    for service in ("coordinator", "verifier"):
+    for service in ("coordinator", "verifier", "anchor"):
         there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
         standbys = sorted((each for each in there if not each.leading), key=lambda each: each.name)
         yield await _service(bus, service, standbys)
         if there:
             yield _standbys(service, standbys)
+        if differing := _retentions(there):
+            yield differing
     yield await _room(bus)
     yield await _nodes(bus)
 
@@ -123,7 +125,11 @@ async def _clock(bus: Bus) -> Finding:
     if info.ts is None:
         return Finding("clock", ok=True, detail="the server tells no time")
     skew_s = time.time() - info.ts.timestamp()
-    cure = "" if abs(skew_s) < _SKEW_S else "deadlines will be off: let this machine's clock follow NTP"
+    cure = (
+        ""
+        if abs(skew_s) < _SKEW_S
+        else "deadlines that this machine sets will be off: let this machine's clock follow NTP"
+    )
     return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
 
 
@@ -164,6 +170,20 @@ def _standbys(service: str, standbys: Sequence[ServiceHealth]) -> Finding:
         )
     return Finding(
         subject, ok=True, detail="; ".join(f"{each.name} follows{_behind(each)}" for each in standbys)
+    )
+
+
+def _retentions(instances: Sequence[ServiceHealth]) -> Finding | None:
+    """Whether an id stands for its verdict for different times, by who happens to lead."""
+    kept = {each.name: each.keep_ms for each in instances if each.keep_ms}
+    if len(set(kept.values())) < 2:  # noqa: PLR2004 -- one alone, or all alike
+        return None
+    told = ", ".join(f"{name} for {_span(keep_ms / 1000)}" for name, keep_ms in sorted(kept.items()))
+    return Finding(
+        "retention",
+        ok=False,
+        detail=f"ids stand for their verdicts for different times: {told}",
+        cure="start all coordinators with the same `--keep-hours`",
     )
 
 

@@ -10,6 +10,8 @@ from ambient.errors import BusUnavailable, mapped
 from ambient.task import Task
 from bus.connection import Bus
 from bus.messages import (
+    DrainReply,
+    DrainRequest,
     NodesReply,
     NodeView,
     ServiceHealth,
@@ -17,6 +19,7 @@ from bus.messages import (
     TasksRequest,
     TaskState,
     TaskView,
+    UndrainRequest,
     WhyReply,
     WhyRequest,
 )
@@ -65,6 +68,21 @@ class Questions(ABC):
             found += page.nodes
             if not page.nodes or len(found) >= page.total:
                 return found
+
+    async def drain(self, node: str, *, finish_s: float | None = None) -> DrainReply:
+        """Let a node have no more work, and say how far it is; ask again until the answer is `empty`.
+
+        What runs may finish for `finish_s` (None: for as long as the node's own limit says), then it runs elsewhere. The node stays, without
+        work, until `undrain` or its next start. Raises `QuestionRejected` for a name that no node has.
+        """
+        finish_ms = None if finish_s is None else round(finish_s * 1000)
+        return await self._ask(
+            "coordinator", "drain", DrainRequest(node=node, finish_ms=finish_ms), DrainReply
+        )
+
+    async def undrain(self, node: str) -> DrainReply:
+        """Let a node that was drained have work again, and say how it is. Raises `QuestionRejected` for a name that no node has."""
+        return await self._ask("coordinator", "undrain", UndrainRequest(node), DrainReply)
 
     async def tasks(
         self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100

@@ -20,7 +20,7 @@ from ambient.questions import ClusterHealth
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
-from bus.messages import NodeView, TaskState, TaskView, WhyReply
+from bus.messages import DrainReply, NodeView, TaskState, TaskView, WhyReply
 
 __all__ = ["SyncClient", "SyncTask", "connect_sync"]
 
@@ -209,6 +209,14 @@ class SyncClient:
     def nodes(self) -> list[NodeView]:
         """The nodes as the coordinator sees them."""
         return self.call(self._client.nodes())
+
+    def drain(self, node: str, *, finish_s: float | None = None) -> DrainReply:
+        """Let a node have no more work, and say how far it is; see `ambient.Client.drain`."""
+        return self.call(self._client.drain(node, finish_s=finish_s))
+
+    def undrain(self, node: str) -> DrainReply:
+        """Let a node have work again; see `ambient.Client.undrain`."""
+        return self.call(self._client.undrain(node))
 
     def tasks(
         self, *, client: str | None = None, state: TaskState | None = None, limit: int = 100

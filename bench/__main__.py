@@ -1,56 +1,98 @@
-"""`python -m bench [SUITE …]`: run the benchmarks, print their tables, save `docs/benchmarks.json` and `docs/benchmarks.md`."""
+"""`python -m bench [NAME …] [--save]`: run suites or whole groups of them, print their tables, and keep what they found.
 
-import datetime as dt
-import importlib
+Without names it is everything. What a group finds is saved, suite by suite, in `docs/benchmarks.json` and `docs/benchmarks.md`; a suite
+that is named by itself only prints, unless `--save` is given. Each suite runs in a process of its own, with a limit on its time:
+one that fails or hangs costs its own figures and no others.
+"""
+
+import argparse
+import contextlib
 import json
 import os
-import platform
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.rows import Row, as_dicts, as_markdown
+from bench import saved
+from bench.rows import Row, as_markdown, from_dicts
 
-SUITES = ("sandbox", "scheduling", "throughput", "latency", "takeover", "memory", "soak", "peers")
-_DOCS = Path(__file__).parent.parent / "docs"
+GROUPS = {
+    "speed": ("sandbox", "scheduling", "throughput", "latency", "peers"),
+    "reliability": ("takeover", "recovery", "rejoin", "servers", "memory", "retention", "soak"),
+}
+_LIMIT_S = 420.0
+_SOAK_MORE_S = 180.0
+"""What a soak may need beside its load: a cluster to start, two restarts, an end in order."""
 
 
-def main(names: list[str]) -> int:
-    """Run the suites named, or all; a partial run prints but saves nothing."""
-    unknown = [name for name in names if name not in SUITES]
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 if every suite came to its end, whatever it found; 1 if one did not; 2 for a name that there is not."""
+    suites = [name for group in GROUPS.values() for name in group]
+    options = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n")[0])
+    options.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"groups ({', '.join(GROUPS)}) or suites ({', '.join(suites)})",
+    )
+    options.add_argument("--save", action="store_true", help="keep also what single suites find")
+    chosen = options.parse_args(arguments)
+    unknown = [name for name in chosen.names if name not in GROUPS and name not in suites]
     if unknown:
-        print(f"no suite {', '.join(unknown)}: choose from {', '.join(SUITES)}", file=sys.stderr)
+        print(f"no suite {', '.join(unknown)}: choose from {', '.join((*GROUPS, *suites))}", file=sys.stderr)
         return 2
-    results: dict[str, list[Row]] = {}
-    for name in names or SUITES:
+    failed, missed = [], []
+    for name, is_saved in _plan(chosen.names or list(GROUPS), keep=chosen.save):
         print(f"\n== {name}", flush=True)
-        results[name] = importlib.import_module(f"bench.{name}").main()
-        print(as_markdown(results[name]), flush=True)
-    if not names:
-        _save(results)
-    missed = [row.name for rows in results.values() for row in rows if row.judgement == "missed"]
+        rows = _run(name)
+        if rows is None:
+            failed.append(name)
+            continue
+        print(as_markdown(rows), flush=True)
+        missed += [row.name for row in rows if row.judgement == "missed"]
+        if is_saved:
+            group = next(group for group, members in GROUPS.items() if name in members)
+            saved.keep(group, name, rows, order=GROUPS)
     if missed:
         print(f"\nworse than acceptable: {', '.join(missed)}", file=sys.stderr)
-    return 0
+    if failed:
+        print(f"\nnot measured: {', '.join(failed)}; run each by itself to see why", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _save(results: dict[str, list[Row]]) -> None:
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}"
-    when = dt.datetime.now(dt.UTC).date().isoformat()
-    saved = {
-        "date": when,
-        "machine": machine,
-        "suites": {name: as_dicts(rows) for name, rows in results.items()},
-    }
-    (_DOCS / "benchmarks.json").write_text(json.dumps(saved, indent=2) + "\n")
-    parts = [
-        "# Benchmarks",
-        "",
-        f"Measured {when} on a shared machine ({machine}) by `make bench`, which writes this file.",
-        "Ratios are against a baseline in the same run; single absolute figures move with the machine's other work.",
-    ]
-    for name, rows in results.items():
-        parts += ["", f"## {name}", "", as_markdown(rows)]
-    (_DOCS / "benchmarks.md").write_text("\n".join(parts) + "\n")
+def _plan(names: Sequence[str], *, keep: bool) -> list[tuple[str, bool]]:
+    """Each suite once, in order, and whether its figures are kept."""
+    found: dict[str, bool] = {}
+    for name in names:
+        for suite in GROUPS.get(name, (name,)):
+            found[suite] = found.get(suite, False) or keep or name in GROUPS
+    return list(found.items())
+
+
+def _run(name: str) -> list[Row] | None:
+    """The rows of a suite; None where it did not come to its end, and then it has said why."""
+    limit_s = _LIMIT_S
+    if name == "soak":
+        limit_s = float(os.environ.get("SOAK_S", "600")) + _SOAK_MORE_S
+    with tempfile.TemporaryDirectory(prefix="ambient-bench-", ignore_cleanup_errors=True) as folder:
+        found = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "bench.one", name, str(found)]
+        # Whatever a suite that is ended leaves behind goes with the folder.
+        process = subprocess.Popen(command, env={**os.environ, "TMPDIR": folder})  # noqa: S603 -- ourselves
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            print(f"{name} is not done after {limit_s:g} s and is ended", file=sys.stderr)
+            code = 1
+        finally:
+            process.terminate()  # the processes that it started end with it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait()
+        return from_dicts(json.loads(found.read_text())) if code == 0 else None
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """One task at a time: from submission to the verdict in the client's hands."""
 
-import asyncio
 import time
 
-from bench.cluster import GUESTS, cluster
+from bench.cluster import GUESTS, cluster, run
 from bench.rows import Row, percentile
 
 _TASKS = 500
@@ -11,12 +10,7 @@ _TASKS = 500
 
 def main() -> list[Row]:
     """Percentiles over 500 tasks, one after the other, four durable writes each."""
-    try:
-        import uvloop  # noqa: PLC0415 -- optional, as for the command itself
-    except ImportError:
-        took_ms, fsync_ms = asyncio.run(_measure())
-    else:
-        took_ms, fsync_ms = uvloop.run(_measure())
+    took_ms, fsync_ms = run(_measure())
     p50, p99 = percentile(took_ms, 0.5), percentile(took_ms, 0.99)
     baseline = "one durable write alone"
     return [

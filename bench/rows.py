@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Row", "as_dicts", "as_markdown", "median_of", "percentile"]
+__all__ = ["Row", "as_dicts", "as_markdown", "from_dicts", "median_of", "percentile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """For JSON."""
     return [{**asdict(row), "judgement": row.judgement} for row in rows]
+
+
+def from_dicts(saved: Sequence[dict[str, Any]]) -> list[Row]:
+    """Undo `as_dicts`."""
+    return [Row(**{key: value for key, value in row.items() if key != "judgement"}) for row in saved]
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

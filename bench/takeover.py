@@ -21,7 +21,7 @@ from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, Supervisor
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
-from bench.cluster import GUESTS
+from bench.cluster import GUESTS, run
 from bench.rows import Row, as_markdown, median_of
 from bus.messages import ServiceHealth
 from bus.reader import Entry, LogReader
@@ -57,15 +57,7 @@ class Gaps:
 
 def main() -> list[Row]:
     """All of it, in less than three minutes."""
-    return _run(_KILLS, _PAUSES)
-
-
-def _run(kills: int, pauses: int) -> list[Row]:
-    try:
-        import uvloop  # noqa: PLC0415 -- optional, as for the command itself
-    except ImportError:
-        return asyncio.run(_measure(kills, pauses))
-    return uvloop.run(_measure(kills, pauses))
+    return run(_measure(_KILLS, _PAUSES))
 
 
 async def _measure(kills: int, pauses: int) -> list[Row]:
@@ -214,4 +206,4 @@ if __name__ == "__main__":
     options.add_argument("--kills", type=int, default=3)
     options.add_argument("--pauses", type=int, default=1)
     chosen = options.parse_args()
-    print(as_markdown(_run(chosen.kills, chosen.pauses)))
+    print(as_markdown(run(_measure(chosen.kills, chosen.pauses))))

@@ -1,10 +1,9 @@
 """Verified, signed WASM tasks per second through all processes, and where the CPU time goes."""
 
-import asyncio
 import time
 
 from ambient.client import Client
-from bench.cluster import GUESTS, cluster, cpu_seconds
+from bench.cluster import GUESTS, cluster, cpu_seconds, run
 from bench.rows import Row, median_of
 
 _BURST = 20_000
@@ -13,11 +12,7 @@ _RUNS = 3
 
 def main() -> list[Row]:
     """Median of three bursts of 20,000 tasks: an exported function, and a WASI command."""
-    try:
-        import uvloop  # noqa: PLC0415 -- optional, as for the command itself
-    except ImportError:
-        return asyncio.run(_measure())
-    return uvloop.run(_measure())
+    return run(_measure())
 
 
 async def burst(client: Client, entry: str, module: str) -> float:

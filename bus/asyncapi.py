@@ -29,7 +29,7 @@ _PARAMETERS = {
     "owner": "The client or node that stored the blob.",
     "digest": "SHA-256 of the blob, 64 hex digits.",
     "chunk": "The chunk's number, from 0.",
-    "service": "`coordinator` or `verifier`.",
+    "service": "`coordinator`, `verifier` or `anchor`.",
     "mark": "What the lease's value names after its holder, hexadecimal.",
 }
 
@@ -38,7 +38,7 @@ _PARAMETERS = {
 class Channel:
     """One subject. `log` names the stream that keeps it, `signed` the payload types of its signed batches.
 
-    With `replies` it is a question: the sender asks and the receiver answers.
+    With `replies` it is a question: the sender asks and the receiver answers. `packed` are messages that travel inside of others.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Channel:
     replies: tuple[str, ...] = ()
     log: str = ""
     signed: tuple[str, ...] = ()
+    packed: tuple[str, ...] = ()
 
 
 def _question(service: str, endpoint: str, asks: str, question: str, answer: tuple[str, ...]) -> Channel:
@@ -108,10 +109,20 @@ CHANNELS = (
         address=_ANY.verdicts,
         says="What is accepted: one verdict per task, ever. One writer, fenced by the expected last sequence.",
         sends=("verifier",),
-        receives=("coordinator", "verifier", "client"),
+        receives=("coordinator", "verifier", "anchor", "client"),
         messages=("Leader", "Verdict", "Inconclusive", "Late"),
         log="verdicts",
         signed=(VERDICTS,),
+    ),
+    Channel(
+        name="anchors",
+        address=_ANY.anchors,
+        says="What was published, ordered and paid: checkpoints of the log of verdicts, operators' orders, states of the ledger. One writer, fenced by the expected last sequence.",
+        sends=("anchor",),
+        receives=("anchor", "coordinator", "client"),
+        messages=("Leader", "Opened", "Signed", "Unlogged", "Ordered", "LedgerState"),
+        log="anchors",
+        packed=("Credit", "Burn"),
     ),
     Channel(
         name="blobs",
@@ -137,7 +148,7 @@ CHANNELS = (
         says="What the coordinator tells a node.",
         sends=("coordinator",),
         receives=("node",),
-        messages=("Assign", "CancelAttempt", "EnrolAgain", "Drain"),
+        messages=("Assign", "CancelAttempt", "EnrolAgain", "Drain", "Undrain"),
     ),
     Channel(
         name="done",
@@ -175,6 +186,8 @@ CHANNELS = (
     _question("coordinator", "nodes", 'Which nodes are there? The question is `{}`, or `{"offset":n}` from the n-th on.', "Nothing", ("NodesReply",)),
     _question("coordinator", "why", "Why is a task where it is?", "WhyRequest", ("WhyReply",)),
     _question("coordinator", "tasks", "Which tasks are there?", "TasksRequest", ("TasksReply",)),
+    _question("coordinator", "drain", "An operator wants a node to have no more work: how far is it?", "DrainRequest", ("DrainReply",)),
+    _question("coordinator", "undrain", "An operator wants a node to have work again.", "UndrainRequest", ("DrainReply",)),
     _question("coordinator", "health", "How is the coordinator? The question is `{}`.", "Nothing", ("ServiceHealth",)),
     _question("coordinator", "instances", "How is each coordinator? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
     _question("verifier", "instances", "How is each verifier? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
@@ -182,14 +195,22 @@ CHANNELS = (
         name="pulse",
         address=_ANY.service("{service}", "pulse.{mark}"),
         says='Is the holder of a lease connected? It is subscribed as long as it is; the answer is empty, and "no responders" is one.',
-        sends=("coordinator", "verifier"),
-        receives=("coordinator", "verifier"),
+        sends=("coordinator", "verifier", "anchor"),
+        receives=("coordinator", "verifier", "anchor"),
         messages=("Nothing",),
     ),
     _question("coordinator", "room", "Are new tasks taken, and if not, when again? The question is `{}`.", "Nothing", ("RoomReply",)),
+    _question("anchor", "order", "An operator's order to the ledger, to be written to ANCHORS.", "Ordered", ("OrderReply",)),
+    _question("anchor", "balance", "What does an account hold?", "BalanceRequest", ("BalanceReply",)),
+    _question("anchor", "energy", "What did the work of a node, or for a client, take in a month?", "EnergyRequest", ("EnergyReply",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),
     _question("verifier", "health", "How is the verifier? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("anchor", "receipt", "What proves the verdict of this task?", "ReceiptRequest", ("ReceiptReply",)),
+    _question("anchor", "checkpoint", "What is the newest checkpoint, and does it begin with the tree that I know?", "CheckpointRequest", ("CheckpointReply",)),
+    _question("anchor", "cosign", "Cosignatures of a witness for the newest checkpoint.", "CosignRequest", ("CosignReply",)),
+    _question("anchor", "health", "How is the anchor? The question is `{}`.", "Nothing", ("ServiceHealth",)),
+    _question("anchor", "instances", "How is each anchor? Every one answers, whether it leads or stands by. The question is `{}`.", "Nothing", ("ServiceHealth",)),
 )  # fmt: skip
 """Every subject of a cluster."""
 
@@ -204,7 +225,8 @@ A signed message begins with an Envelope line: DSSE over the RFC 6962 Merkle roo
 _SECURITY = """Who may connect, publish and subscribe is for the NATS server to say (users, NKEYs, JWTs, TLS). The subjects are cut
 so that permissions can follow them: a client publishes on `tasks.*.<client>`, `blobs.<client>.>` and `svc.>`, and subscribes to
 `done.<client>`, `done.<client>.>`, `progress.<client>.>` and `rejected.<client>`; a node publishes on `results.<node>`, `telemetry.<node>`,
-`blobs.<node>.>` and `svc.coordinator.hello`, and subscribes to `assign.<node>`. Results, telemetry, hellos, goodbyes and verdicts are signed besides."""
+`blobs.<node>.>` and `svc.coordinator.hello`, and subscribes to `assign.<node>`. Who is no operator is denied
+`svc.coordinator.drain` and `svc.coordinator.undrain`. Results, telemetry, hellos, goodbyes and verdicts are signed besides."""
 
 
 def document(types: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
@@ -246,6 +268,8 @@ def _channel(channel: Channel) -> dict[str, Any]:
         notes.append(
             f"Signed: the first line is an Envelope of type {' or '.join(f'`{t}`' for t in channel.signed)}."
         )
+    if channel.packed:
+        notes.append(f"Packed into these, as bytes: {' or '.join(f'`{each}`' for each in channel.packed)}.")
     names = (*channel.messages, *(("Envelope",) if channel.signed else ()))
     return {
         "address": address,

@@ -5,11 +5,14 @@ The server carries subjects, replies and headers that are no UTF-8, hold control
 that is stored in a log deafens every reader of that log for ever. Guarantees that such a message arrives like any other: undecodable
 bytes of its subject are U+FFFD (no token has them, so it is refused where names are checked), unreadable headers are none.
 
+The answer to a ping that nobody waits for any more ends the reading of nats-py, too; here it is nothing.
+
 It also says how many servers of its cluster the server sees, and can be made to `leave` a server that no longer reads.
 And what is received and not yet handled is bounded: nats-py would hold 512k messages or 128 MiB for each subscription. What is over is dropped and
 counted, the newest first; nothing that must not be lost comes by a bare subscription (`bus.reader` finds gaps).
 """
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +64,12 @@ class Client(nats.aio.client.Client):
             self._on_servers(len(servers))
         known = info if self._learns_servers else {**info, "connect_urls": None}
         await super()._process_info(known, initial_connection)
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            # Given up. The server answers in order, so this answer is that ping's all the same.
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def subscribe(  # noqa: PLR0917 -- nats-py's own signature
         self,

@@ -255,17 +255,17 @@ class Bus:
         self._forget_pings()
 
     async def _ping(self, timeout_s: float) -> None:
-        """Wait for a pong; everything sent before has then reached the server. Raises `TimeoutError`.
-
-        nats-py 2.16 drops its connection when a pong arrives whose waiter has given up, so the waiter inside never does.
-        """
+        """Wait for a pong; everything sent before has then reached the server. Raises `TimeoutError`."""
         pong = asyncio.create_task(self.client.flush(timeout=_NEVER_S), name="pong")
         self._pings.add(pong)
         pong.add_done_callback(self._pings.discard)
         # Not its cancellation, should the connection be lost meanwhile: whoever waits here was not told to end.
         await asyncio.wait([pong], timeout=timeout_s)
-        if not pong.done() or pong.cancelled():
-            raise TimeoutError("the connection was lost" if pong.done() else "")
+        if not pong.done():
+            pong.cancel()
+            raise TimeoutError
+        if pong.cancelled():
+            raise TimeoutError("the connection was lost")
         pong.result()
 
     def _forget_pings(self) -> None:
@@ -354,13 +354,14 @@ class Bus:
             )
 
     async def _on_disconnect(self) -> None:
+        # Not when it is back: by then others may be under way that will be answered.
+        self._forget_pings()
         if not self.client.is_closed:
             _log.warning("bus lost", url=self.url, advice="reconnecting for ever")
 
     async def _on_reconnect(self) -> None:
         _log.info("bus back", url=self._at)
         self._choice.leaving = ""
-        self._forget_pings()
         for call in list(self._returns):
             call()
 

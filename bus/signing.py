@@ -25,6 +25,7 @@ from bus.wire import decode, decoder, split_lines
 __all__ = [
     "GOODBYE",
     "HELLO",
+    "ORDER",
     "RESULTS",
     "TELEMETRY",
     "VERDICTS",
@@ -47,6 +48,8 @@ GOODBYE = _payload_type("goodbye")
 RESULTS = _payload_type("results")
 VERDICTS = _payload_type("verdicts")
 """Payload types: they are signed too, so that a result can never be passed off as a verdict."""
+ORDER = "application/vnd.ambient.order"
+"""The payload type of an operator's order to the ledger: its bytes are signed as they are, one by one."""
 
 
 class Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadType"}):
@@ -130,6 +133,10 @@ class Identity:
     def sign(self, payload_type: str, payload: bytes) -> bytes:
         """The raw signature (64 bytes) over DSSE's encoding of `payload`."""
         return self._private.sign(pae(payload_type, payload))
+
+    def sign_raw(self, message: bytes) -> bytes:
+        """The raw signature (64 bytes) over `message` itself, for formats that keep kinds of messages apart in ways of their own."""
+        return self._private.sign(message)
 
     def seal(self, payload_type: str, members: Sequence[bytes]) -> bytes:
         """The body of a signed message with these members (JSON lines without line breaks)."""

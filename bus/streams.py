@@ -59,6 +59,7 @@ DEFAULT_MAX_BYTES: Mapping[str, int] = MappingProxyType(
         "assignments": 4 * _GIB,
         "results": 8 * _GIB,
         "verdicts": 8 * _GIB,
+        "anchors": 2 * _GIB,
         "blobs": 16 * _GIB,
         "checkpoints": 2 * _GIB,
     }
@@ -84,6 +85,7 @@ def _bindings(subjects: Subjects) -> dict[str, list[str]]:
         "assignments": [subjects.assignments],
         "results": [subjects.results("*")],
         "verdicts": [subjects.verdicts],
+        "anchors": [subjects.anchors],
         "blobs": [subjects.blob("*", "*", "*")],
         "checkpoints": [subjects.checkpoint("*"), subjects.blob("*", "*", "*", kind="checkpoints")],
     }
@@ -95,7 +97,7 @@ async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
     JetStream reserves what a stream may grow to. Without `limits`, the defaults are halved until the server has room for them; what
     was asked for is never made smaller. Raises `LogFull` where there is no room, `BusUnavailable` where there is no JetStream.
     """
-    chosen, share = limits or StreamLimits(), 1
+    chosen, share, is_shared = limits or StreamLimits(), 1, limits is not None
     copies = chosen.replicas or replicas(bus)
     bindings = _bindings(bus.subjects)
     # The largest first: what is found to fit it decides the share for all.
@@ -108,6 +110,9 @@ async def ensure_streams(bus: Bus, limits: StreamLimits | None = None) -> None:
                     "give JetStream more disk, or the streams less max_bytes"
                 )
             share *= 2
+        if share > 1 and not is_shared:
+            share *= 4  # the largest alone may have taken nearly all there is
+        is_shared = True
     if share > 1:
         _log.warning("small disk: streams are smaller than usual", share=f"1/{share}", url=bus.url)
 

@@ -71,7 +71,7 @@ class NodeTable:
     reputation: health.Floats
     _score: health.Floats
 
-    def __init__(self, capacity_hint: int = 1024) -> None:
+    def __init__(self, capacity_hint: int = 16) -> None:
         self.memo: dict[Hashable, Any] = {}
         self.telemetry: list[Telemetry | None] = []
         self.capabilities: list[Capabilities] = []

@@ -14,6 +14,8 @@ from nats.aio.subscription import Subscription
 from bus.connection import Bus, Received
 from bus.errors import BadSignature, Malformed
 from bus.messages import (
+    DrainReply,
+    DrainRequest,
     Hello,
     HelloReply,
     NodesReply,
@@ -21,6 +23,7 @@ from bus.messages import (
     TasksReply,
     TasksRequest,
     Telemetry,
+    UndrainRequest,
     WhyReply,
     WhyRequest,
 )
@@ -49,13 +52,21 @@ class Desk:
     """Listens for the nodes from the start, and tells how it is; answers all questions once it is opened."""
 
     def __init__(
-        self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load
+        self,
+        bus: Bus,
+        core: Core,
+        settings: Settings,
+        wake: Callable[[], None],
+        load: Load,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._bus = bus
         self._core = core
         self._settings = settings
         self._wake = wake
         self._load = load
+        self._now_ms = now_ms
         self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
@@ -68,7 +79,7 @@ class Desk:
         self._service = await ServiceDesk.open(
             self._bus,
             "coordinator",
-            "1.1.0",
+            "1.2.0",
             "Decides which node runs what.",
             instance=self._settings.name,
         )
@@ -82,6 +93,8 @@ class Desk:
         await desk.answer("nodes", _NodesRequest, self._nodes)
         await desk.answer("why", WhyRequest, self._why)
         await desk.answer("tasks", TasksRequest, self._tasks)
+        await desk.answer("drain", DrainRequest, self._drain)
+        await desk.answer("undrain", UndrainRequest, self._undrain)
         await desk.answer("health", bytes, lambda _: self._health())
         await desk.answer("room", bytes, lambda _: self._load.reply())
 
@@ -111,12 +124,14 @@ class Desk:
             nodes=len(core.registry),
             open=len(core.ledger.open),
             waiting=core.queue.waiting,
+            draining=core.registry.counts()["draining"],
             strategy=self._settings.strategy,
             since_ms=self._since_ms if core.leading else 0,
             backlog=room.backlog,
             wait_ms=room.wait_ms,
             full=room.full,
             retry_after_ms=room.retry_after_ms,
+            keep_ms=self._settings.timing.keep_ms,
         )
 
     async def _health(self) -> ServiceHealth:
@@ -186,5 +201,14 @@ class Desk:
     def _tasks(self, asked: TasksRequest) -> TasksReply:
         return explain.tasks(self._core, asked)
 
-    def _now_ms(self) -> int:
-        return int(self._settings.clock() * 1000)
+    # Operators
+
+    def _drain(self, asked: DrainRequest) -> DrainReply:
+        reply = self._core.drain(asked, self._now_ms())
+        self._wake()
+        return reply
+
+    def _undrain(self, asked: UndrainRequest) -> DrainReply:
+        reply = self._core.undrain(asked)
+        self._wake()
+        return reply

@@ -41,7 +41,7 @@ HEALTHY, SAFE, DRAINING, SUSPECT, DEAD, LEFT = range(len(STATES))
 class Registry(NodeTable):
     """The nodes and what happens to them."""
 
-    def __init__(self, capacity_hint: int = 1024) -> None:
+    def __init__(self, capacity_hint: int = 16) -> None:
         super().__init__(capacity_hint)
         self._counts: dict[str, tuple[int, int, int]] = {}
         self._stale: list[int] = []
@@ -58,10 +58,12 @@ class Registry(NodeTable):
         """Enter or change a node; returns its row. It counts as heard now, with neutral inputs until it reports.
 
         With `present=False` (enrolments folded from the log of an earlier leader) it is suspect until it is heard, so a
-        ghost gets no work, and dead 10 s from now. What the node holds stays as it was taken.
+        ghost gets no work, and dead 10 s from now. What the node holds stays as it was taken. One that drains stays so until its
+        heartbeat says otherwise, which follows its hello at once.
         """
-        state = HEALTHY if present else SUSPECT
         row = self._rows.get(node)
+        drains = row is not None and self.state[row] == DRAINING
+        state = SUSPECT if not present else DRAINING if drains else HEALTHY
         if row is None:
             row = self._enter(node, key, capabilities)
             self.reported[row] = state
@@ -96,6 +98,13 @@ class Registry(NodeTable):
         row = self._rows.get(node)
         if row is not None and self.state[row] == HEALTHY:
             self.state[row] = SAFE
+            self._changed(row)
+
+    def reserve(self, node: str) -> None:
+        """The node was told to drain: it counts as draining, until a heartbeat says how it is."""
+        row = self._rows.get(node)
+        if row is not None and self.state[row] in (HEALTHY, SAFE):
+            self.state[row] = DRAINING
             self._changed(row)
 
     def left(self, node: str) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -34,13 +35,19 @@ def recording() -> str:
 
 
 def figures() -> str:
-    """The rows of docs/benchmarks.json that have an aim, as a table."""
-    saved = json.loads((ROOT / "docs/benchmarks.json").read_text())
-    lines = ["| figure | measured | aim | not worse than |", "|---|---:|---:|---:|"]
-    for row in (row for rows in saved["suites"].values() for row in rows if row["aim"] is not None):
+    """The rows of docs/benchmarks.json that have an aim: a table for each group, which says when and where it was measured."""
+    groups = json.loads((ROOT / "docs/benchmarks.json").read_text())["groups"]
+    return "\n".join(_table(name, list(suites.values())) for name, suites in groups.items())
+
+
+def _table(group: str, suites: list[dict[str, Any]]) -> str:
+    dates, machines = sorted({each["date"] for each in suites}), sorted({each["machine"] for each in suites})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    lines = [f"| {group} | measured | aim | not worse than |", "|---|---:|---:|---:|"]
+    for row in (row for each in suites for row in each["rows"] if row["aim"] is not None):
         value = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"  # noqa: PLR2004 -- three figures
         lines.append(f"| {row['name']} | {value} {row['unit']} | {row['aim']:,g} | {row['floor']:,g} |")
-    return f"Measured {saved['date']} on {saved['machine']}.\n\n" + "\n".join(lines) + "\n"
+    return f"Measured {when} on {'; '.join(machines)}.\n\n" + "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bus.errors import Malformed
-from bus.messages import Assign, CancelAttempt, Drain, EnrolAgain, Instruction
+from bus.messages import Assign, CancelAttempt, Drain, EnrolAgain, Instruction, Undrain
 from sandbox.job import Outcome, fault
 from workers.admission import MemoryGate
 from workers.attempt import Attempt, Need, attempt_key, fill
@@ -43,8 +43,10 @@ class Orders:
     """Say that these attempts (keys) were not begun and may run elsewhere."""
     enrol: bool = False
     """Say hello."""
-    drain: bool = False
-    """The coordinator asks the node to end: begin the drain."""
+    drain: Drain | None = None
+    """The coordinator asks the node to take no more work: begin the drain."""
+    undrain: bool = False
+    """The coordinator asks the node to take work again."""
 
 
 class NodeCore:
@@ -53,6 +55,7 @@ class NodeCore:
     def __init__(self, *, slots: int, memory_mb: int, breakers: Breakers | None = None) -> None:
         self.breakers = breakers or Breakers()
         self.draining = False
+        self.leaving = False
         self._gate = MemoryGate(slots=slots, memory_mb=memory_mb)
         self._open: dict[str, Attempt] = {}
         self._running: dict[str, Attempt] = {}
@@ -106,9 +109,11 @@ class NodeCore:
             elif type(instruction) is CancelAttempt:
                 self._cancel(attempt_key(instruction.task, instruction.attempt), orders)
             elif type(instruction) is EnrolAgain:
-                orders.enrol = not self.draining  # who is about to leave does not come back
+                orders.enrol = not self.leaving  # who is about to leave does not come back
             elif type(instruction) is Drain:
-                orders.drain = True
+                orders.drain, orders.undrain = instruction, False
+            elif type(instruction) is Undrain:
+                orders.drain, orders.undrain = None, not self.leaving
         self._admit(orders)
         return orders
 
@@ -197,11 +202,15 @@ class NodeCore:
         """The claims of these attempts are durable."""
         self._unsettled.difference_update(keys)
 
-    # The end
+    # The end, or a rest
 
-    def drain(self, is_begun: Callable[[Attempt], bool]) -> Orders:
-        """Take no more work and hand back what is not begun; `is_begun` tells of those that the pool has."""
+    def drain(self, is_begun: Callable[[Attempt], bool], *, leaving: bool = True) -> Orders:
+        """Take no more work and hand back what is not begun; `is_begun` tells of those that the pool has.
+
+        Who is not `leaving` may take work again; that is not taken back by a later drain of one who stays.
+        """
         self.draining = True
+        self.leaving = self.leaving or leaving
         orders = Orders()
         for key, attempt in list(self._open.items()):
             if key in self._running and is_begun(attempt):
@@ -211,6 +220,10 @@ class NodeCore:
                 orders.stop.append(attempt)
             orders.hand_back.append(key)
         return orders
+
+    def undrain(self) -> None:
+        """Take work again, if the node is not leaving."""
+        self.draining = self.leaving
 
     # Inside
 

@@ -18,7 +18,7 @@ import structlog
 from bus.blobs import Blobs
 from bus.connection import Bus, Received
 from bus.errors import BusError, BusUnavailable, LogFull, Malformed
-from bus.messages import Goodbye, Instruction, Result
+from bus.messages import Drain, Goodbye, Instruction, Result
 from bus.signing import GOODBYE, RESULTS, Identity
 from bus.wire import decode, decoder, encode, split_lines
 from bus.writer import OpenWriter
@@ -43,7 +43,7 @@ UPLOAD_RETRY_S = 0.5
 
 
 class Executor:
-    """The hands of one node. `on_enrol` and `on_drain` are called when the coordinator asks for that."""
+    """The hands of one node. `on_enrol`, `on_drain` and `on_undrain` are called when the coordinator asks for that."""
 
     def __init__(
         self,
@@ -58,7 +58,8 @@ class Executor:
         meter: EnergyMeter,
         fault_switch: Fault,
         on_enrol: Callable[[], None],
-        on_drain: Callable[[], None],
+        on_drain: Callable[[Drain], None],
+        on_undrain: Callable[[], None],
     ) -> None:
         self._bus = bus
         self._node = node
@@ -70,6 +71,7 @@ class Executor:
         self._fault = fault_switch
         self._on_enrol = on_enrol
         self._on_drain = on_drain
+        self._on_undrain = on_undrain
         self._blobs = Blobs(bus, node)
         self._materials = Materials(
             bus,
@@ -123,8 +125,8 @@ class Executor:
             _log.exception("instructions could not be followed", subject=message.subject)
             raise
 
-    def drain(self) -> None:
-        """Take no more work; hand back what is not begun."""
+    def drain(self, *, leaving: bool) -> None:
+        """Take no more work, for good if `leaving`; hand back what is not begun."""
         # A slot runs its jobs in order. Should the first have ended just now, the next is stopped and handed back: no harm.
         begun: dict[int, Attempt] = {}
         for attempt in self._core.with_pool:
@@ -133,7 +135,11 @@ class Executor:
                 if first.ticket is not None and attempt.ticket.number < first.ticket.number:
                     begun[attempt.ticket.slot] = attempt
         keys = {attempt.key for attempt in begun.values()}
-        self._follow(self._core.drain(lambda attempt: attempt.key in keys))
+        self._follow(self._core.drain(lambda attempt: attempt.key in keys, leaving=leaving))
+
+    def hand_back_all(self) -> None:
+        """Stop what runs, too, and hand it back. Only for a node that drains."""
+        self._follow(self._core.drain(lambda _: False, leaving=False))
 
     async def quiet(self) -> None:
         """Wait until nothing is open and every claim is durable."""
@@ -169,11 +175,17 @@ class Executor:
                 attempt.ticket = self._pool.submit(attempt.job, functools.partial(self._on_outcome, attempt))
         if orders.hand_back:
             self._spawn(self._hand_back(tuple(orders.hand_back)))
+        self._pass_on(orders)
+        self._changed.set()
+
+    def _pass_on(self, orders: Orders) -> None:
+        """What concerns the node as a whole is for others to do."""
         if orders.enrol:
             self._on_enrol()
-        if orders.drain:
-            self._on_drain()
-        self._changed.set()
+        if orders.drain is not None:
+            self._on_drain(orders.drain)
+        if orders.undrain:
+            self._on_undrain()
 
     def _on_lost(self, need: Need, detail: str) -> None:
         self._follow(self._core.unfetched(need, detail))

@@ -2,10 +2,12 @@
 
 Guarantees: a beat never waits for another; what cannot be measured just now (a bus that is away) is left at its last
 value. The first beat follows the first hello at once, so that a new node can be chosen, the next after a random part of
-the interval, so that nodes that started together do not beat together.
+the interval, so that nodes that started together do not beat together; nor do those that lost one server together, and came back. What
+would be said while the bus is away is not said: it would be old by the time that it came, and all nodes would send it at once.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -62,6 +64,7 @@ class Heartbeat:
         self._interval_s = interval_s
         self._before = before
         self._started_ms = time.time_ns() // 1_000_000
+        self._begun_s = time.monotonic()
         self._safe_mode = ""
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
@@ -69,22 +72,21 @@ class Heartbeat:
         read_vitals()  # the first reading of the processor's share has no interval behind it
 
     def soon(self) -> None:
-        """Beat at once; the interval begins anew."""
+        """Beat at once; the next one follows after a random part of the interval."""
         self._now.set()
 
     async def run(self) -> None:
         """Beat for ever, beginning when `soon` is called for the first time."""
         await self._now.wait()
-        pause = self._interval_s * random.random()  # noqa: S311 -- jitter
         while True:
+            is_out_of_turn = self._now.is_set()
             self._now.clear()
             await self.beat()
-            try:
-                async with asyncio.timeout(pause):
+            # Whoever was made to beat at once may not be the only one.
+            share = random.random() if is_out_of_turn else 1.0  # noqa: S311 -- jitter
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s * share):
                     await self._now.wait()
-            except TimeoutError:
-                pass
-            pause = self._interval_s
 
     async def beat(self) -> None:
         """Measure, let the breakers decide, and publish."""
@@ -101,6 +103,8 @@ class Heartbeat:
         await self._publish(self._identity.seal(GOODBYE, [encode(Goodbye(node=self._node))]))
 
     async def _publish(self, body: bytes) -> None:
+        if not self._bus.is_connected:
+            return
         try:
             await self._bus.publish(self._subject, body)
         except BusError as error:
@@ -130,7 +134,7 @@ class Heartbeat:
         meter.update(time.monotonic())
         return Telemetry(
             node=self._node,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=self._started_ms + int((time.monotonic() - self._begun_s) * 1000),
             cpu_free=vitals.cpu_free,
             memory_free=vitals.memory_free,
             latency_ms=round(core.breakers.latency_ms or 0.0, 3),

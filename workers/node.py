@@ -1,7 +1,7 @@
 """One node from its start to its end: wires the parts together, and ends in order.
 
-Guarantees: `run_node` returns an exit code of `workers.errors` and leaves no process behind. The first signal (or the
-coordinator's word) drains: what is not begun is handed back, what runs finishes, every claim gets into RESULTS.
+Guarantees: `run_node` returns an exit code of `workers.errors` and leaves no process behind. The first signal drains: what is not begun is handed back, what runs finishes, every claim gets into RESULTS. So does the
+coordinator's word, after which the node stays without work where it says so (`workers.rest`).
 The same signal again, or the time-out, ends at once; claims that are not durable then wait in the outbox.
 """
 
@@ -19,6 +19,7 @@ import structlog
 
 from bus.connection import Bus
 from bus.errors import BadSignature, Malformed
+from bus.messages import Drain
 from bus.signing import Identity
 from bus.terms import patient_collector
 from sandbox.errors import PoolBroken, UnsafeStore
@@ -38,6 +39,7 @@ from workers.errors import (
 from workers.executor import Executor
 from workers.heartbeat import Heartbeat, measure_bandwidth_mbps
 from workers.outbox import Outbox
+from workers.rest import Rest
 from workers.settings import NodeSettings, Resolved
 
 __all__ = ["StopSwitch", "run_node"]
@@ -204,8 +206,10 @@ class Node:
             meter=meter,
             fault_switch=resolved.fault,
             on_enrol=self._enrolment.again,
-            on_drain=self._asked_to_drain.set,
+            on_drain=self._on_drain,
+            on_undrain=self._on_undrain,
         )
+        self._rest = Rest(give_up=self._give_up, default_s=given.drain_s)
         self._heartbeat = Heartbeat(
             bus=bus,
             node=resolved.node,
@@ -246,6 +250,30 @@ class Node:
     def _on_enrolled(self) -> None:
         self._heartbeat.soon()
 
+    def _on_drain(self, word: Drain) -> None:
+        """The operator wants the node to take no more work: to end, or to stay without any."""
+        if not word.stay:
+            self._asked_to_drain.set()
+            return
+        if self._core.leaving:
+            return
+        if self._rest.begin(word.finish_ms):
+            _log.info("draining, and staying", node=self._node, open=self._core.open_count)
+            self._executor.drain(leaving=False)
+            self._heartbeat.soon()
+
+    def _on_undrain(self) -> None:
+        self._rest.end()
+        self._core.undrain()
+        self._heartbeat.soon()
+        _log.info("taking work again", node=self._node)
+
+    def _give_up(self) -> None:
+        if not self._core.is_idle:
+            _log.warning("handing back what did not finish in time", attempts=self._core.open_count)
+            self._executor.hand_back_all()
+            self._heartbeat.soon()
+
     async def _until_asked(self, switch: StopSwitch, services: list[asyncio.Task[None]]) -> None:
         asked = [asyncio.create_task(event.wait()) for event in (switch.drain, self._asked_to_drain)]
         try:
@@ -260,7 +288,8 @@ class Node:
 
     async def _drain(self, switch: StopSwitch) -> int:
         _log.info("draining", node=self._node, open=self._core.open_count)
-        self._executor.drain()
+        self._rest.end()
+        self._executor.drain(leaving=True)
         self._heartbeat.soon()
         if not await _unless(switch.now, self._finish()):
             _log.warning("cut short", open=self._core.open_count, unsent=self._executor.writer.backlog)

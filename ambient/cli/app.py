@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, inspection, nodes, processes, tasks
+from ambient.cli import audit, cluster, drains, inspection, nodes, processes, tasks
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -56,6 +56,13 @@ for commands in (
 ):
     for command in commands:
         app.command(command, name=command.__name__.rstrip("_"))
+
+# `ambient node` is the process itself; the words behind it are said to one that runs, by its name.
+_node = App(name="node", result_action="return_value")
+_node.default(processes.node)
+for command in drains.commands:
+    _node.command(command)
+app.command(_node)
 
 
 def main() -> None:

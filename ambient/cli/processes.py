@@ -16,7 +16,7 @@ from ambient.extras import needs
 from ambient.settings import default_data
 from bus.terms import stop_signals
 
-__all__ = ["commands"]
+__all__ = ["commands", "node"]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
@@ -196,7 +196,7 @@ async def server(
     return Exit.OK
 
 
-commands = (node, coordinator, verifier, server)
+commands = (coordinator, verifier, server)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -89,6 +89,8 @@ def service_lines(health: ClusterHealth) -> Iterator[str]:
         yield f"[bold]{service.service}[/] {service.name} {role}{epoch}: {service.open} open" + (
             f", {service.waiting} waiting, strategy {service.strategy}" if service.strategy else ""
         )
+        if service.draining:
+            yield f"  {service.draining} of {service.nodes} nodes drain: they take no work"
         if service.full:
             yield f"  [yellow]full[/], retry after {service.retry_after_ms / 1000:.0f} s: {escape(service.full)}"
         elif service.backlog and service.wait_ms is not None:

@@ -31,6 +31,7 @@ class ClusterPlan:
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
     e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator` or `verifier`.
+    Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
     data: Path
@@ -40,6 +41,7 @@ class ClusterPlan:
     verifiers: int = 1
     servers: int = 1
     port: int = 0
+    fsync: bool = True
     strategy: str = "weighted"
     slots: int | None = None
     memory_mb: int | None = None

@@ -72,7 +72,9 @@ class Supervisor:
         route: RouteUrl | None = None,
     ) -> None:
         self.plan = replace(plan, memory_mb=plan.memory_mb or _share_mb(len(plan.node_names())))
-        self.servers = NatsCluster(plan.data, plan.servers, name=plan.cluster, port=plan.port, route=route)
+        self.servers = NatsCluster(
+            plan.data, plan.servers, name=plan.cluster, port=plan.port, fsync=plan.fsync, route=route
+        )
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()

@@ -55,8 +55,10 @@ def is_consistent(
     """
     if not 0 <= old_size <= new_size:
         return False
-    if old_size in (0, new_size):
-        return not proof and old_root == (new_root if old_size else EMPTY_ROOT)
+    if old_size == new_size:
+        return not proof and old_root == new_root
+    if old_size == 0:
+        return not proof and old_root == EMPTY_ROOT
     # A left part that is a whole power of two is a node of the new tree: its root stands for itself.
     hashes = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
     if not hashes:

@@ -38,7 +38,7 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
     a result is bound to exactly what was asked. `source` is the task's (sequence, line) in TASKS. `together`
     says that it was submitted in a batch, so its notice travels in one, too. `replaces` names the nodes of earlier attempts
     that are given up (dead, gone, past their lease) and that this attempt makes good; a later attempt that replaces
-    nobody answers an `inconclusive`.
+    nobody answers an `inconclusive`. `reward` and `price` are the task's, of which the first attempt sets the reward aside.
     """
 
     task: str
@@ -52,6 +52,8 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
     verify: VerifyPolicy = Signature()
     together: bool = False
     replaces: tuple[str, ...] = ()
+    reward: int = 0
+    price: int = 0
 
 
 class Abandoned(Struct, frozen=True, kw_only=True, tag="abandoned", tag_field="kind", omit_defaults=True):

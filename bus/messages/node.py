@@ -14,11 +14,13 @@ __all__ = [
     "Capabilities",
     "Drain",
     "EnrolAgain",
+    "FinishMs",
     "Goodbye",
     "Hello",
     "HelloReply",
     "Instruction",
     "Telemetry",
+    "Undrain",
 ]
 
 
@@ -26,6 +28,8 @@ SAFE_MODE_MAX = 500
 """Characters of a reason for safe mode."""
 
 _Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+FinishMs = Annotated[int, Meta(ge=0, le=86_400_000)]
+"""How long guests that run may take to finish, a day at most."""
 _AttemptKey = Annotated[str, Meta(max_length=200, description="`<task>#<attempt>`")]
 
 
@@ -119,10 +123,21 @@ class EnrolAgain(Struct, frozen=True, tag="hello", tag_field="kind"):
     """The coordinator does not know the node that sent telemetry: say hello again."""
 
 
-class Drain(Struct, frozen=True, tag="drain", tag_field="kind"):
-    """Take no more work, finish what is open, say goodbye and end."""
+class Drain(Struct, frozen=True, kw_only=True, tag="drain", tag_field="kind", omit_defaults=True):
+    """Take no more work: hand back what is not begun, finish what runs, and say so in each heartbeat.
+
+    With `stay` the node remains, without work, until it hears `Undrain` or is started again; else it says goodbye and ends (a node of
+    version 0.1, which does not know `stay`, always does). What still runs `finish_ms` from now is handed back, too; said again, the
+    earlier end counts. Without it the node's own limit holds.
+    """
 
     reason: Literal["operator", "upgrade"] = "operator"
+    stay: bool = False
+    finish_ms: FinishMs | None = None
 
 
-Instruction = Assign | CancelAttempt | EnrolAgain | Drain
+class Undrain(Struct, frozen=True, tag="undrain", tag_field="kind"):
+    """Take work again. It does not keep a node that is about to end."""
+
+
+Instruction = Assign | CancelAttempt | EnrolAgain | Drain | Undrain

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bus.messages.node import Capabilities
+from bus.messages.node import Capabilities, FinishMs
 
 __all__ = [
+    "DrainReply",
+    "DrainRequest",
     "ErrorReply",
     "NodeReason",
     "NodeState",
@@ -23,6 +25,7 @@ __all__ = [
     "TaskView",
     "TasksReply",
     "TasksRequest",
+    "UndrainRequest",
     "VerdictRequest",
     "WhyReply",
     "WhyRequest",
@@ -62,6 +65,37 @@ class NodesReply(Struct, frozen=True):
 
     nodes: list[NodeView]
     total: int
+
+
+class DrainRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Let this node have no more work, and finish what it holds within `finish_ms` (None: within its own limit); what then runs is for others.
+
+    It may be asked as often as one likes, and is the way to see how far the node is: each time the node is told again where it has not
+    said yet that it drains.
+    """
+
+    node: str
+    finish_ms: FinishMs | None = None
+
+
+class UndrainRequest(Struct, frozen=True):
+    """Let this node have work again."""
+
+    node: str
+
+
+class DrainReply(Struct, frozen=True, kw_only=True):
+    """How far a node is: in `state` `draining` it has said itself that it takes no work, and `open` is how many attempts it still holds.
+
+    `empty` is that nothing is left of it to wait for: it drains, has left or is dead, and whatever it held is answered or given to others.
+    `told` is that it was just told and has not said so yet.
+    """
+
+    node: str
+    state: NodeState
+    open: int
+    empty: bool
+    told: bool
 
 
 class WhyRequest(Struct, frozen=True):
@@ -147,9 +181,10 @@ class ReputationReply(Struct, frozen=True):
 class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who answers, whether it leads, and how far it has folded each log (sequence by log name).
 
-    `epoch` is the newest that it has seen in the log that its service writes, and its own where it leads, since `since_ms`
+    `draining` is how many of the `nodes` take no work because they end or an operator wants it so. `epoch` is the newest that it has seen in the log that its service writes, and its own where it leads, since `since_ms`
     (milliseconds since 1970). `lag` is how many entries each log holds beyond what is folded; a log whose end is not known is left out.
-    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`.
+    `backlog`, `wait_ms`, `full` and `retry_after_ms` are the coordinator's, as in `RoomReply`; so is `keep_ms`, for how long an id stands for
+    its verdict, which must be the same for all coordinators of a cluster (0: not said).
     """
 
     service: str
@@ -160,6 +195,7 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: int = 0
     open: int = 0
     waiting: int = 0
+    draining: int = 0
     strategy: str = ""
     since_ms: int = 0
     lag: dict[str, int] = msgspec.field(default_factory=dict)
@@ -167,6 +203,7 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_ms: int | None = None
     full: str = ""
     retry_after_ms: int = 0
+    keep_ms: int = 0
 
 
 class RoomReply(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -131,10 +131,16 @@ class TaskSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
         None
     )
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="how often nodes may fail at it")] = 5
-    reward: Annotated[int, Meta(ge=0, le=2**53, description="recorded, not yet paid")] = 0
+    reward: Annotated[int, Meta(ge=0, le=2**53, description="msat, for all nodes that agree together")] = 0
+    price: Annotated[
+        int,
+        Meta(ge=0, le=2**53, description="msat for 10^9 fuel, to each that agrees; 0: its part of `reward`"),
+    ] = 0
 
     def __post_init__(self) -> None:
-        """Refuse a deadline that no clock reaches once its offset is taken off: it would break whoever compares it."""
+        """Refuse a price without a limit, and a deadline that no clock reaches once its offset is taken off: it would break whoever compares it."""
+        if self.price and not self.reward:
+            raise ValueError("`reward` must be given with `price`: it is the most that the task may cost")
         if self.deadline is None:
             return
         try:

@@ -55,7 +55,8 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     `evidence` are the (sequence, line) places in RESULTS of the results that were counted, `agree` and `dissent`
     the nodes behind them; `faulted` are nodes that failed of themselves and were not yet named in an `Inconclusive`.
     Output, fuel, trace, wall time and peak memory are those of the first agreeing result; `energy_j` is
-    the sum over all counted ones.
+    the sum over all counted ones, and `energy_each` what each of them says (joules and method), those that agree first, where there is
+    more than one. `reward` and `price` are the task's: see `docs/ledger.md` for who is paid what.
     """
 
     task: str
@@ -82,6 +83,9 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     wall_ms: float = 0.0
     energy_j: float = 0.0
     energy_method: str = ""
+    energy_each: tuple[tuple[float, str], ...] = ()
+    reward: int = 0
+    price: int = 0
     source: tuple[int, int] = (0, 0)
 
 

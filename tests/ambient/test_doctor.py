@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import msgspec
+import structlog.testing
 from nats.aio.msg import Msg
 
 import ambient
@@ -20,7 +21,7 @@ from bus.gate import open_gate, shut_gate
 from bus.messages import RoomReply, ServiceHealth
 from bus.service import ServiceDesk
 from coordinator.service import run
-from coordinator.settings import Settings
+from coordinator.settings import Settings, Timing
 
 
 async def _say_nothing(_: Msg) -> None:
@@ -80,6 +81,39 @@ async def test_who_leads_and_who_stands_by_is_told(bus: Bus, tmp_path: Path) -> 
     assert not together["coordinator standby"].cure
     assert [each.name for each in health.standbys] == ["c2"]
     assert "[bold]coordinator[/] c2 stands by, up to date" in list(service_lines(health))
+
+
+async def test_coordinators_that_keep_verdicts_for_different_times_are_found(
+    bus: Bus, tmp_path: Path
+) -> None:
+    """By the doctor, with who keeps how long and the cure, and in the log of each of the two; those that agree are not spoken of."""
+    where = ConnectionSettings(bus.url, bus.subjects.cluster, "me")
+    stop = asyncio.Event()
+    running = []
+    with structlog.testing.capture_logs() as logs:
+        for name, hours in (("c1", 24), ("c2", 24), ("c3", 1)):
+            settings = Settings(
+                data=tmp_path,
+                url=bus.url,
+                cluster=bus.subjects.cluster,
+                name=name,
+                timing=Timing(keep_ms=hours * 3_600_000),
+            )
+            running.append(asyncio.create_task(run(settings, stop=stop)))
+            await _instances(bus, len(running))
+            if name == "c2":
+                alike = {f.subject for f in await examine(where)}
+        async with asyncio.timeout(20):
+            while not (warned := [each for each in logs if "--keep-hours" in each["event"]]):
+                await asyncio.sleep(0.02)
+        found = {f.subject: f for f in await examine(where)}
+    stop.set()
+    await asyncio.wait_for(asyncio.gather(*running), 20)
+
+    assert "retention" not in alike
+    assert found["retention"].detail.endswith("c1 for 1 d, c2 for 1 d, c3 for 1 h")
+    assert "--keep-hours" in found["retention"].cure
+    assert (warned[0]["keep_hours"], warned[0]["others"]) == (1, {"c1": 24, "c2": 24})
 
 
 async def _instances(bus: Bus, wanted: int) -> None:

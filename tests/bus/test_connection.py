@@ -1,11 +1,12 @@
 """The connection: it says what is wrong where it cannot be made, and comes back where it was lost."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from bus.connection import DEFAULT_URL, Bus, cluster_from_environment, url_from_environment
+from bus.connection import DEFAULT_URL, Bus, Received, cluster_from_environment, url_from_environment
 from bus.errors import BusUnavailable, Malformed
 from bus.server import NatsServer, free_port
 from tests.system.proxy import Proxy
@@ -112,6 +113,46 @@ async def test_a_ping_whose_connection_is_lost_ends_in_our_error(server: NatsSer
             await asyncio.wait_for(waiting, 10)
 
         assert await bus.round_trip_ms() > 0
+
+
+async def test_a_connection_hears_on_though_pings_were_under_way_when_it_came_back(tmp_path: Path) -> None:
+    """Pings that go out before everybody knows that the bus is back are answered, and end nothing."""
+    async with NatsServer(tmp_path) as server, await Bus.connect(server.url) as bus:
+        back, heard = asyncio.Event(), asyncio.Queue[bytes]()
+        bus.on_reconnect(back.set)
+
+        async def hear(message: Received) -> None:
+            heard.put_nowait(message.data)
+
+        async def ping(pause_s: float) -> None:
+            while True:
+                with contextlib.suppress(BusUnavailable):
+                    await bus.round_trip_ms()
+                await asyncio.sleep(pause_s)
+
+        await bus.subscribe("greeting", hear)
+        pinging = [asyncio.create_task(ping(number / 100_000)) for number in range(50)]
+        for _ in range(3):
+            back.clear()
+            await server.restart()
+            await asyncio.wait_for(back.wait(), 10)
+            await bus.publish("greeting", b"hello")
+            assert await asyncio.wait_for(heard.get(), 5) == b"hello"
+        for each in pinging:
+            each.cancel()
+        await asyncio.gather(*pinging, return_exceptions=True)
+
+
+async def test_a_ping_that_is_given_up_ends_nothing(server: NatsServer) -> None:
+    """Its answer comes when nobody waits for it any more, and those behind it come to their own pings."""
+    async with Proxy(server.url) as proxy, await Bus.connect(proxy.url) as bus:
+        proxy.hold()
+        with pytest.raises(TimeoutError):
+            await bus._ping(0.05)
+        proxy.let_go()
+
+        assert await bus.round_trip_ms() > 0
+        assert bus._pings == set()
 
 
 async def test_a_closed_bus_says_so(server: NatsServer) -> None:

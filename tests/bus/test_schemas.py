@@ -159,7 +159,9 @@ def test_the_asyncapi_document_has_the_shape_of_version_3() -> None:
 
 def test_every_subject_and_every_message_is_in_the_asyncapi_document() -> None:
     """Nothing travels that the document does not know, and each subject has a sender and a receiver."""
-    carried = {name for channel in CHANNELS for name in (*channel.messages, *channel.replies)}
+    carried = {
+        name for channel in CHANNELS for name in (*channel.messages, *channel.replies, *channel.packed)
+    }
     home = Subjects("CLUSTER")
     addresses = {channel.address for channel in CHANNELS}
 

@@ -99,6 +99,10 @@ class Cell:
         """The state that `why` tells."""
         return (await self.why(name)).state
 
+    async def epoch(self) -> int:
+        """The epoch of whoever leads."""
+        return (await self.health()).epoch
+
     async def health(self) -> ServiceHealth:
         """Ask the leader how it is."""
         return await self.bus.request(

@@ -25,6 +25,7 @@ from bus.messages import (
     Inconclusive,
     Result,
     Telemetry,
+    Undrain,
     Verdict,
     VerdictStatus,
 )
@@ -40,7 +41,7 @@ FORBIDDEN = bytes.fromhex(
     "0061736d01000000010401600000020e0103656e7606657363617065000003020100070a01065f737461727400010a040102000b"
 )
 """`(import "env" "escape" (func)) (func (export "_start"))`: a way out of the sandbox that is not offered."""
-_INSTRUCTION = msgspec.json.Decoder(Assign | CancelAttempt | EnrolAgain | Drain)
+_INSTRUCTION = msgspec.json.Decoder(Assign | CancelAttempt | EnrolAgain | Drain | Undrain)
 
 
 class FastClock:
@@ -90,6 +91,7 @@ class Node:
         self.cancelled: list[CancelAttempt] = []
         self.open: dict[str, Assign] = {}
         self.deaf = False
+        self.draining = False
         self.region: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._subscription: Any = None
@@ -153,6 +155,7 @@ class Node:
             latency_ms=1.0,
             bandwidth_mbps=900.0,
             open=tuple(self.open),
+            draining=self.draining,
         )
         body = self.identity.seal(TELEMETRY, [encode(telemetry)])
         await self.bus.publish(self.bus.subjects.telemetry(self.name), body)
@@ -164,6 +167,8 @@ class Node:
             if isinstance(told, CancelAttempt):
                 self.cancelled.append(told)
                 self.open.pop(f"{told.task}#{told.attempt}", None)
+            elif isinstance(told, Drain | Undrain):
+                self.draining = isinstance(told, Drain)
             elif isinstance(told, Assign):
                 self.got.append(told)
                 if self.deaf:

@@ -1,13 +1,23 @@
-"""A network between a process and the NATS server, or between servers, that a test can cut, or hold up."""
+"""A network between a process and the NATS server, or between servers, that a test can cut, hold up, or make slow."""
 
 import asyncio
 import socket
+import struct
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Literal, Self
+
+Way = Literal["there", "back"]
+"""From whoever connects to whom it connects, and the other way."""
+
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""Linger for no time: what is not sent yet is thrown away, and the other side is told so (socket(7))."""
 
 
 class Proxy:
-    """Passes bytes on until `cut`, and again after `mend`. Use as an async context manager."""
+    """Passes bytes on until `cut`, and again after `mend`. Use as an async context manager.
+
+    `delay_s` is how long each piece takes, either way; set it at any time.
+    """
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("nats://").partition(":")
@@ -17,8 +27,9 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = True
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing: dict[Way, asyncio.Event] = {"there": asyncio.Event(), "back": asyncio.Event()}
+        self.delay_s = 0.0
+        self.let_go()
 
     @property
     def url(self) -> str:
@@ -42,17 +53,26 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    def reset(self) -> None:
+        """Reset all connections (RST, where `cut` ends them in order); new ones are taken."""
+        for writer in self._writers:
+            if not writer.transport.is_closing():
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                writer.transport.abort()
+
     def mend(self) -> None:
         """Pass again."""
         self._passing = True
 
-    def hold(self) -> None:
-        """Keep connections, and what is sent on them, until `let_go`."""
-        self._flowing.clear()
+    def hold(self, *ways: Way) -> None:
+        """Keep connections, and what is sent on them, until `let_go`; of two ways only the one that is named (half-open)."""
+        for way in ways or self._flowing:
+            self._flowing[way].clear()
 
-    def let_go(self) -> None:
+    def let_go(self, *ways: Way) -> None:
         """Undo `hold`."""
-        self._flowing.set()
+        for way in ways or self._flowing:
+            self._flowing[way].set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._passing:
@@ -66,16 +86,18 @@ class Proxy:
         both = {writer, back}
         self._writers |= both
         try:
-            await asyncio.gather(self._pass(reader, back), self._pass(onward, writer))
+            await asyncio.gather(self._pass(reader, back, "there"), self._pass(onward, writer, "back"))
         finally:
             self._writers -= both
             for each in both:
                 each.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
         try:
             while data := await reader.read(65_536):
-                await self._flowing.wait()
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                await self._flowing[way].wait()
                 writer.write(data)
                 await writer.drain()
         except OSError:

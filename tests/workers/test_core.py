@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bus.messages import Assign, CancelAttempt, Drain, EnrolAgain
+from bus.messages import Assign, CancelAttempt, Drain, EnrolAgain, Undrain
 from bus.wire import encode, sha256_hex
 from sandbox.job import Outcome
 from workers.attempt import Attempt, Need, seed
@@ -127,8 +127,15 @@ class Histories(RuleBasedStateMachine):
     def drain(self, data: st.DataObject) -> None:
         """The node is asked to end."""
         kept = {attempt.key for attempt in self.running if data.draw(st.booleans())}
-        self.follow(self.core.drain(lambda attempt: attempt.key in kept))
+        self.follow(self.core.drain(lambda attempt: attempt.key in kept, leaving=data.draw(st.booleans())))
         assert {attempt.key for attempt in self.running} == kept
+
+    @precondition(lambda self: self.core.draining)
+    @rule()
+    def undrain(self) -> None:
+        """An operator wants it to work again: so it does, if it is not about to end."""
+        self.core.undrain()
+        assert self.core.draining == self.core.leaving
 
     @invariant()
     def nothing_is_begun_or_answered_twice(self) -> None:
@@ -256,11 +263,30 @@ def test_the_memory_of_ended_attempts_is_bounded() -> None:
     assert len(core._ended) == REMEMBERED
 
 
-@pytest.mark.parametrize(("instruction", "field"), [(EnrolAgain(), "enrol"), (Drain(), "drain")])
-def test_the_coordinators_other_words_are_passed_on(instruction: EnrolAgain | Drain, field: str) -> None:
-    """Hello and drain are for the shells; a node that drains does not come back."""
+@pytest.mark.parametrize(
+    ("instruction", "field"), [(EnrolAgain(), "enrol"), (Drain(), "drain"), (Undrain(), "undrain")]
+)
+def test_the_coordinators_other_words_are_passed_on(
+    instruction: EnrolAgain | Drain | Undrain, field: str
+) -> None:
+    """Hello, drain and undrain are for the shells; a node that is about to end does not come back."""
     core = ready_core()
     assert getattr(core.instruct([instruction]), field)
     core.drain(lambda _: True)
+    orders = core.instruct([EnrolAgain(), Undrain()])
 
-    assert not core.instruct([EnrolAgain()]).enrol
+    assert not orders.enrol
+    assert not orders.undrain
+
+
+def test_a_node_that_rests_is_still_a_node() -> None:
+    """Without work at its operator's wish, it says hello when asked, and of two words in one message the last counts."""
+    core = ready_core()
+    core.drain(lambda _: True, leaving=False)
+
+    assert core.instruct([EnrolAgain()]).enrol
+    assert core.instruct([Drain(stay=True), Undrain()]).drain is None
+    assert not core.instruct([Undrain(), Drain(stay=True)]).undrain
+    assert core.instruct([assign("t", 1)]).hand_back == ["t#1"]
+    core.undrain()
+    assert not core.instruct([assign("u", 1)]).hand_back

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog.testing
 
-from bus.messages import Drain, EnrolAgain
+from bus.messages import Drain, EnrolAgain, Undrain
 from tests.workers.scripted import ENDLESS, Coordinator, StartNode
 from workers.errors import EXIT_CUT_SHORT, EXIT_DRAINED, BadSettings, DataInUse, NotEnrolled
 
@@ -125,6 +125,55 @@ async def test_a_drain_is_bounded(coordinator: Coordinator, start_node: StartNod
     await coordinator.until(lambda: coordinator.open() == ("me.t1#1",))
 
     assert await node.stop() == EXIT_CUT_SHORT
+
+
+async def test_a_node_that_is_to_stay_rests_until_it_is_told_to_work(
+    coordinator: Coordinator, start_node: StartNode
+) -> None:
+    """What waits goes back at once, what runs when its time is up, nothing is taken meanwhile; then it works, and ends like any other."""
+    node = start_node()
+    spin = await coordinator.compiled_spin()
+    endless = coordinator.spec(spin, entry="spin", limits=ENDLESS)
+    finite = coordinator.spec(spin, entry="spin", limits={"fuel": 1000})
+    await coordinator.tell("n1", coordinator.assignment("me.runs", endless))
+    await coordinator.until(lambda: coordinator.open() == ("me.runs#1",))
+    drain = Drain(stay=True, finish_ms=600)
+    await coordinator.tell("n1", coordinator.assignment("me.waits", finite), drain)
+    await coordinator.until(lambda: coordinator.goodbyes)
+    await coordinator.tell("n1", Drain(stay=True, finish_ms=60_000))  # said again: the earlier end counts
+    await coordinator.until(lambda: len(coordinator.goodbyes) == 2, 5)
+    await coordinator.until(lambda: coordinator.telemetry[-1][1].draining and not coordinator.open())
+    await coordinator.tell("n1", coordinator.assignment("me.late", finite), EnrolAgain())
+    await coordinator.until(lambda: len(coordinator.goodbyes) == 3)
+    await coordinator.until(lambda: len(coordinator.hellos) == 2)
+    await coordinator.tell("n1", Undrain())
+    await coordinator.until(lambda: not coordinator.telemetry[-1][1].draining)
+    await coordinator.tell("n1", coordinator.assignment("me.again", finite))
+    await coordinator.until(lambda: [result.task for _, result in coordinator.results][1:] == ["me.again"])
+
+    assert [(each.handed_back, each.leaving) for each in coordinator.goodbyes] == [
+        (("me.waits#1",), False),
+        (("me.runs#1",), False),
+        (("me.late#1",), False),
+    ]
+    assert await node.stop() == EXIT_DRAINED
+
+
+async def test_a_node_at_rest_ends_when_it_is_told_to(
+    coordinator: Coordinator, start_node: StartNode
+) -> None:
+    """By SIGTERM or by the coordinator's word to end: what runs may finish within the node's own bound, whatever bound the rest had."""
+    node = start_node(drain_s=30.0)
+    spin = await coordinator.compiled_spin()
+    lasting = coordinator.spec(spin, entry="spin", limits={"fuel": 4 * 10**8, "wall_ms": 60_000})
+    await coordinator.tell("n1", coordinator.assignment("me.runs", lasting))
+    await coordinator.until(lambda: coordinator.open() == ("me.runs#1",))
+    await coordinator.tell("n1", Drain(stay=True, finish_ms=60_000))
+    await coordinator.until(lambda: coordinator.telemetry[-1][1].draining)
+    await coordinator.tell("n1", Drain())
+
+    assert await node.ended() == EXIT_DRAINED
+    assert coordinator.result("me.runs").status == "failed"  # it ran out of fuel, as it should
 
 
 async def test_a_node_that_waits_for_the_bus_can_be_stopped(start_node: StartNode) -> None:

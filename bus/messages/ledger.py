@@ -1,0 +1,144 @@
+"""The ledger's lines in ANCHORS: what operators ordered, and the state that all verdicts and orders led to.
+
+Amounts are in millisatoshi (msat), a thousandth of the smallest unit of Bitcoin: whole numbers, and small enough to pay for a
+thousandth of a second of computing.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bus.messages.task import Token
+from bus.subjects import TOKEN_PATTERN
+
+__all__ = [
+    "AMOUNT_MAX",
+    "BalanceReply",
+    "BalanceRequest",
+    "Burn",
+    "Credit",
+    "EnergyReply",
+    "EnergyRequest",
+    "LedgerLine",
+    "LedgerState",
+    "Order",
+    "OrderReply",
+    "Ordered",
+]
+
+AMOUNT_MAX = 2**53
+"""The most that one order or one reward moves: what every JSON reader holds exactly, and more than there will ever be satoshi."""
+
+_Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="msat")]
+_Root = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
+_Count = Annotated[int, Meta(ge=0)]
+_NAME = TOKEN_PATTERN.removeprefix("^")
+
+
+class Credit(Struct, frozen=True, kw_only=True, tag="credit", tag_field="kind", forbid_unknown_fields=True):
+    """A client deposited: `account` (`client/<name>`) may offer so much more. `id` makes an order that is sent again harmless."""
+
+    cluster: Token
+    id: Token
+    account: Annotated[str, Meta(pattern=f"^client/{_NAME}")]
+    amount: _Amount
+
+
+class Burn(Struct, frozen=True, kw_only=True, tag="burn", tag_field="kind", forbid_unknown_fields=True):
+    """What a node earned leaves the ledger, to be paid out elsewhere: `to` says where, in the words of whoever pays."""
+
+    cluster: Token
+    id: Token
+    account: Annotated[str, Meta(pattern=f"^node/{_NAME}")]
+    amount: _Amount
+    to: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+Order = Credit | Burn
+"""What an operator may order; signed by the operator, whoever carries it."""
+
+
+class Ordered(Struct, frozen=True, kw_only=True, tag="order", tag_field="kind"):
+    """An order as it was signed: asked of the anchor, and as a line of ANCHORS carried out.
+
+    `payload` are the exact bytes of an `Order`; `sig` is the DSSE signature over them, by `keyid`, under `bus.signing.ORDER`.
+    """
+
+    payload: Annotated[bytes, Meta(max_length=1024)]
+    keyid: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
+    sig: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==(?!\n)$", description="64 bytes in base64")]
+
+
+class LedgerState(Struct, frozen=True, kw_only=True, tag="ledger", tag_field="kind"):
+    """The state of the ledger with VERDICTS folded up to `verdicts` and ANCHORS up to `anchors`; its line is what gets anchored.
+
+    `epoch` counts these lines from 1. The roots are over the accounts, over the energy of all months, and (RFC 6962, over the
+    orders' payloads) over the burns. `credited - burned` is what all accounts hold together.
+    """
+
+    epoch: Annotated[int, Meta(ge=1)]
+    verdicts: _Count
+    anchors: _Count
+    accounts: _Count
+    accounts_root: _Root
+    energy: _Count
+    energy_root: _Root
+    burns: _Count
+    burns_root: _Root
+    credited: _Count
+    burned: _Count
+
+
+LedgerLine = Ordered | LedgerState
+
+
+class OrderReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order is carried out (`anchors` is where it stands in ANCHORS), or `field` and `limit` say why not."""
+
+    ok: bool
+    anchors: int = 0
+    field: str = ""
+    limit: str = ""
+
+
+class BalanceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an account holds: `client/<name>` or `node/<name>`; with `proof` also the document for `ledger.proof`."""
+
+    account: Annotated[str, Meta(max_length=100)]
+    proof: bool = False
+
+
+class BalanceReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an account received and gave, in msat, with VERDICTS folded up to `verdicts`.
+
+    `held` of a client is offered to tasks that have no verdict yet. `proof` is about the state of `epoch`, which may lag a little.
+    """
+
+    account: str
+    received: int
+    given: int
+    verdicts: int
+    held: int = 0
+    epoch: int = 0
+    proof: str = ""
+
+
+class EnergyRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the work of a node, or for a client, took in a month (`2026-07`, UTC); the newest one where none is given."""
+
+    account: Annotated[str, Meta(max_length=100)]
+    month: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2})?(?!\n)$")] = ""
+    proof: bool = False
+
+
+class EnergyReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Results that were counted, the fuel of those that agreed, and microjoules by the method with which each node knows its energy."""
+
+    account: str
+    month: str
+    results: int = 0
+    fuel: int = 0
+    energy_uj: dict[str, int] = msgspec.field(default_factory=dict)
+    epoch: int = 0
+    proof: str = ""
