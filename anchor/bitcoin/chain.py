@@ -19,10 +19,11 @@ __all__ = ["Chain", "Draft", "Request", "Spender", "View", "Watch"]
 class Watch:
     """What to look for: transactions that may be mined, where some of them were, and coins that must not be spent by others.
 
-    `since` is a block from before any of the transactions that have no place; None where there are none.
+    `waiting` are those of `txids` that may be in the mempool, as none of their number is in a block. `since` is a block from before any of the transactions that have no place; None where there are none.
     """
 
     txids: frozenset[bytes] = frozenset()
+    waiting: frozenset[bytes] = frozenset()
     places: tuple[Place, ...] = ()
     spends: frozenset[Outpoint] = frozenset()
     since: Tip | None = None

@@ -110,7 +110,7 @@ class EmbeddedChain:
             return View(
                 tip=follower.tip,
                 mined=dict(follower.mined),
-                pooled=frozenset(txid for txid in watch.txids if txid in self.mempool),
+                pooled=frozenset(txid for txid in watch.waiting if txid in self.mempool),
                 spent=spent,
                 missing=frozenset(
                     coin
