@@ -241,6 +241,8 @@ class Schedule(Fold):
             verify=shape.verify,
             together=task.together,
             replaces=_replaced(task, nodes) if task.attempt else (),
+            reward=task.reward,
+            price=task.price,
         )
         holders = self.apply_assigned(decision, now_ms, 0)
         for holder, row in zip(holders, rows, strict=True):

@@ -65,9 +65,10 @@ class Term:
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
         self._results = LogReader(bus, "results", self._on_results)
+        self._anchors = LogReader(bus, "anchors", self._on_anchors)
         self._lease = Lease(bus, ROLE, settings.name)
         self._courier = Courier(bus)
-        self._lookups = Lookups(bus, self.core, self._wake)
+        self._lookups = Lookups(bus, self.core, self._wake, self._purses_known)
         self._load = Load(settings)
         self._gate = Gatekeeper(bus, self.core, self._load, self._now_ms, settings.gate_every_s)
         self._desk = Desk(bus, self.core, settings, self._wake, self._load, now_ms=self._now_ms)
@@ -102,7 +103,7 @@ class Term:
         await self._beside(self._catch_up())
         took_s = round(time.monotonic() - begun, 3)
         _log.info("following", name=self._settings.name, folded=self.core.positions, took_s=took_s)
-        followed = (self._assignments, self._verdicts, self._tasks)
+        followed = (self._assignments, self._verdicts, self._tasks, self._anchors)
         await self._beside(
             self._lease.acquire(),
             self._keeper.run(),
@@ -129,6 +130,7 @@ class Term:
             self._writer.ended(),
             self._verdicts.ended(),
             self._tasks.ended(),
+            self._anchors.ended(),
             self._gate.run(),
             self._peers.watch(),
         )
@@ -138,7 +140,7 @@ class Term:
         """End everything that the term began and give the lease up."""
         self.core.leading = False
         await self._desk.close()
-        for reader in (self._tasks, self._results, self._verdicts, self._assignments):
+        for reader in (self._tasks, self._results, self._verdicts, self._assignments, self._anchors):
             await reader.stop()
         if self._writer is not None:
             await self._writer.stop()
@@ -159,7 +161,11 @@ class Term:
         self.core.ledger.read_to = positions["tasks"]
         self.core.verdicts_from = begin.first["verdicts"]
         # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
-        for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+        for log, reader in (
+            ("verdicts", self._verdicts),
+            ("assignments", self._assignments),
+            ("anchors", self._anchors),
+        ):
             reader.position = positions[log]
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
@@ -270,6 +276,15 @@ class Term:
         self._carry_out(self.core.take_instructions())
         if self._paused:
             self._pace()
+
+    def _on_anchors(self, entry: Entry) -> None:
+        self.core.fold_anchors(entry)
+
+    async def _purses_known(self) -> None:
+        """Fold ANCHORS and VERDICTS up to where they end now: a client that was told of a deposit or a verdict may count on it."""
+        ends = await last_sequences(self._bus, ("anchors", "verdicts"))
+        await self._anchors.reached(ends["anchors"])
+        await self._verdicts.reached(ends["verdicts"])
 
     async def _tick(self) -> None:
         while True:
