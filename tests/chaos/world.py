@@ -17,6 +17,9 @@ from typing import Self
 
 from ambient.cluster import ClusterPlan, ProcessPlan, Supervisor
 from ambient.cluster.supervisor import Running
+from bus.connection import Bus
+from bus.subjects import LOGS as CUT_LOGS
+from folds.manifest import Manifest, write_manifest
 from tests.chaos.client import JOURNAL, STOP
 from tests.chaos.journal import Entry, Finished, read
 from tests.chaos.means import Clocks, Disk, Unavailable
@@ -69,6 +72,7 @@ class World(Supervisor):
             if self.routes is not None:
                 await self._open.enter_async_context(self.routes)
             await self.start()
+            await self._keep_logs()
             for name in ROLES["client"]:
                 await self.add(self._client(name))
         except BaseException:
@@ -144,6 +148,14 @@ class World(Supervisor):
         """The name of the stream behind a log."""
         assert log in LOGS
         return f"AVCP_{CLUSTER}_{log.upper()}"
+
+    async def _keep_logs(self) -> None:
+        """Claim a fold that has kept nothing yet: below it no log is cut, also where it is full. What is to be proven must be there."""
+        nothing = Manifest(fold="chaos", version=1, positions=dict.fromkeys(CUT_LOGS, 0), written_ms=0)
+        body, headers = write_manifest(nothing)
+        async with await Bus.connect(self.nats, cluster=CLUSTER, name="chaos") as bus:
+            for _ in range(2):  # a fold's floor is its second newest
+                await bus.js.publish(bus.subjects.checkpoint("chaos"), body, headers=headers)
 
     def _on_event(self, name: str, what: str) -> None:
         if ended := _ENDED.match(what):
