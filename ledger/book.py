@@ -125,16 +125,19 @@ class Ledger:
 
     def fold_anchors(self, entry: Entry) -> None:
         """Take in one entry: carry out its orders, and note the states that were sealed. Lines of other kinds are passed over."""
-        if entry.sequence <= self.anchors:
-            return
-        for said in read_anchors(entry.body):
+        if entry.sequence > self.anchors:
+            self.fold_lines(entry.sequence, entry.body)
+
+    def fold_lines(self, sequence: int, lines: bytes) -> None:
+        """Take in lines of ANCHORS at `sequence` that were not taken in before."""
+        for said in read_anchors(lines):
             if said is None:
                 self.skipped += 1
             elif isinstance(said, CarriedOut):
-                self._order(*said, entry.sequence)
+                self._order(*said, sequence)
             else:
                 self._state(*said)
-        self.anchors = entry.sequence
+        self.anchors = sequence
 
     def _order(self, order: Order, payload: bytes, sequence: int) -> None:
         if order.id in self.orders:
@@ -169,6 +172,11 @@ class Ledger:
     def moved(self) -> Moved:
         """The leaves that are not as the newest state has them."""
         return Moved(self.accounts.changed | self._moving.accounts, self.energy.changed | self._moving.energy)
+
+    @property
+    def is_sealing(self) -> bool:
+        """Whether a state was proposed that is not durable yet."""
+        return self._proposed is not None
 
     @property
     def is_sealed(self) -> bool:
