@@ -63,13 +63,13 @@ async def examine(settings: ConnectionSettings) -> list[Finding]:
 
 async def _examine(bus: Bus) -> AsyncIterator[Finding]:
     yield await _server(bus)
-    for log in (*LOGS, "blobs"):
+    for log in (*LOGS, "anchors", "blobs"):
         finding = await _log(bus, log)
         yield finding
         if not finding.ok and finding.cure == _SET_UP:
             return  # without its logs there is no cluster to examine
     yield await _clock(bus)
-    for service in ("coordinator", "verifier"):
+    for service in ("coordinator", "verifier", "anchor"):
         there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
         standbys = sorted((each for each in there if not each.leading), key=lambda each: each.name)
         yield await _service(bus, service, standbys)
@@ -125,7 +125,11 @@ async def _clock(bus: Bus) -> Finding:
     if info.ts is None:
         return Finding("clock", ok=True, detail="the server tells no time")
     skew_s = time.time() - info.ts.timestamp()
-    cure = "" if abs(skew_s) < _SKEW_S else "deadlines will be off: let this machine's clock follow NTP"
+    cure = (
+        ""
+        if abs(skew_s) < _SKEW_S
+        else "deadlines that this machine sets will be off: let this machine's clock follow NTP"
+    )
     return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
 
 
