@@ -304,7 +304,7 @@ async def test_between_two_leaders_a_hello_is_not_refused(cell: Cell, bus: Bus) 
     """Nobody leads at that moment, or the leader goes before the enrolment is durable: the node is told to ask again. A refusal would end it."""
     settings = cell.settings()
     core = Core(bus.subjects, strategy_named("weighted"), settings.timing)
-    desk = Desk(bus, core, settings, lambda: None, Load(settings))
+    desk = Desk(bus, core, settings, lambda: None, Load(settings), now_ms=lambda: 0)
     await desk.listen()
     await desk.open()
     asked = asyncio.create_task(_hello(bus))
