@@ -21,6 +21,8 @@ from bus.messages import (
     Hello,
     HelloReply,
     NodesReply,
+    PurseReply,
+    PurseRequest,
     ServiceHealth,
     TasksReply,
     TasksRequest,
@@ -98,6 +100,7 @@ class Desk:
         await desk.answer("drain", DrainRequest, self._drain)
         await desk.answer("undrain", UndrainRequest, self._undrain)
         await desk.answer("health", bytes, lambda _: self._health())
+        await desk.answer("purse", PurseRequest, self._purse)
         await desk.answer("room", bytes, lambda _: self._load.reply())
 
     async def close(self) -> None:
@@ -207,6 +210,10 @@ class Desk:
         return msgspec.structs.replace(
             reply, detail=f"{reply.detail}; the cluster is full: {self._load.full}"
         )
+
+    def _purse(self, asked: PurseRequest) -> PurseReply:
+        purses = self._core.ledger.purses
+        return PurseReply(client=asked.client, held=purses.held(asked.client), free=purses.free(asked.client))
 
     def _tasks(self, asked: TasksRequest) -> TasksReply:
         return explain.tasks(self._core, asked)
