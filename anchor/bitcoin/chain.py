@@ -19,11 +19,13 @@ __all__ = ["Chain", "Draft", "Request", "Spender", "View", "Watch"]
 class Watch:
     """What to look for: transactions that may be mined, where some of them were, and coins that must not be spent by others.
 
-    `waiting` are those of `txids` that may be in the mempool, as none of their number is in a block. `since` is a block from before any of the transactions that have no place; None where there are none.
+    `waiting` are those of `txids` that may be in the mempool, as none of their number is in a block; `final` those that are
+    proven to be where they were seen. `since` is a block from before any of the transactions that have no place; None where there are none.
     """
 
     txids: frozenset[bytes] = frozenset()
     waiting: frozenset[bytes] = frozenset()
+    final: frozenset[bytes] = frozenset()
     places: tuple[Place, ...] = ()
     spends: frozenset[Outpoint] = frozenset()
     since: Tip | None = None

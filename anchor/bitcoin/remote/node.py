@@ -6,6 +6,8 @@ the blocks themselves, each of which must have its work and its transactions; pr
 `estimatesmartfee` and `testmempoolaccept` are used where the node has them.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from anchor.receipt.bitcoin.header import Header, check_work
 from anchor.receipt.bitcoin.transaction import Outpoint, Transaction
 from anchor.receipt.errors import Malformed, ReceiptError
 
-__all__ = ["NodeChain", "RpcSource", "is_about_fees"]
+__all__ = ["Node", "NodeChain", "RpcSource", "is_about_fees"]
 
 _NAMES = {"main": "main", "mainnet": "main", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 _UNKNOWN_BLOCK = -5
@@ -122,24 +124,13 @@ class RpcSource:
         return header
 
 
-class NodeChain:
-    """A node, and our key; `birth` is a height before the key's first coin."""
+class Node(ABC):
+    """What both wallets share: everything but choosing coins and signing."""
 
-    def __init__(
-        self,
-        rpc: Rpc,
-        network: str,
-        key: Key | None,
-        *,
-        birth: int = 0,
-        snapshot: Path | None = None,
-        target: int = 6,
-    ) -> None:
-        self.network = network
-        self.name = network
-        self.rpc, self.source, self.key, self._target = rpc, RpcSource(rpc, network), key, target
-        script = None if key is None else key.script
-        self.scanner = Scanner(self.source, script=script, birth=birth, snapshot=snapshot)
+    def __init__(self, rpc: Rpc, network: str, scanner: Callable[[RpcSource], Scanner], target: int) -> None:
+        self.network = self.name = network
+        self.rpc, self.source, self._target = rpc, RpcSource(rpc, network), target
+        self.scanner = scanner(self.source)
         self._watch = Watch()
 
     def __repr__(self) -> str:
@@ -158,7 +149,8 @@ class NodeChain:
         self.scanner.save()
 
     async def work(self) -> None:
-        """Nothing: others mine."""
+        """Return at once: others mine."""
+        return
 
     async def look(self, watch: Watch) -> View:
         """What the node holds now."""
@@ -181,12 +173,9 @@ class NodeChain:
             rate=await self._rate(),
         )
 
+    @abstractmethod
     async def draft(self, request: Request) -> Draft:
-        """A transaction signed with our key."""
-        if self.key is None:
-            raise NotImplementedError
-        follower = await self.scanner.advance(self._watch)
-        return pay(request, follower.spendable(), self.key)
+        """A signed transaction."""
 
     async def send(self, tx: Transaction) -> None:
         """To the node; raises `TxRefused` with the node's reason."""
@@ -224,8 +213,9 @@ class NodeChain:
         # With an index of transactions the node also tells of mined ones.
         return field(said, "txid", str, "getrawtransaction") == display(txid) and not said.get("blockhash")
 
+    @abstractmethod
     async def _is_missing(self, coin: Outpoint, follower: Follower) -> bool:
-        return coin not in follower.coins and not await self.is_pooled(coin.txid)
+        """Whether a coin that nobody spent in a block is not there at all."""
 
     async def _try(self, raw: str) -> None:
         """Ask first: what would be refused is then not passed on, nor remembered by the node's wallet."""
@@ -257,6 +247,36 @@ class NodeChain:
                 "estimatesmartfee.feerate", "more than 0 and less than 1 bitcoin for 1000 virtual bytes"
             )
         return float(rate * _SAT_KVB)
+
+
+class NodeChain(Node):
+    """A node, and our key; `birth` is a height before the key's first coin."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        network: str,
+        key: Key,
+        *,
+        birth: int = 0,
+        snapshot: Path | None = None,
+        target: int = 6,
+    ) -> None:
+        self.key = key
+        super().__init__(
+            rpc,
+            network,
+            lambda source: Scanner(source, script=key.script, birth=birth, snapshot=snapshot),
+            target,
+        )
+
+    async def draft(self, request: Request) -> Draft:
+        """A transaction signed with our key."""
+        follower = await self.scanner.advance(self._watch)
+        return pay(request, follower.spendable(), self.key)
+
+    async def _is_missing(self, coin: Outpoint, follower: Follower) -> bool:
+        return coin not in follower.coins and not await self.is_pooled(coin.txid)
 
 
 def is_about_fees(reason: str) -> bool:
