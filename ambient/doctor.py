@@ -126,7 +126,11 @@ async def _clock(bus: Bus) -> Finding:
     if info.ts is None:
         return Finding("clock", ok=True, detail="the server tells no time")
     skew_s = time.time() - info.ts.timestamp()
-    cure = "" if abs(skew_s) < _SKEW_S else "deadlines will be off: let this machine's clock follow NTP"
+    cure = (
+        ""
+        if abs(skew_s) < _SKEW_S
+        else "deadlines that this machine sets will be off: let this machine's clock follow NTP"
+    )
     return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
 
 

@@ -52,13 +52,21 @@ class Desk:
     """Listens for the nodes from the start, and tells how it is; answers all questions once it is opened."""
 
     def __init__(
-        self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load
+        self,
+        bus: Bus,
+        core: Core,
+        settings: Settings,
+        wake: Callable[[], None],
+        load: Load,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._bus = bus
         self._core = core
         self._settings = settings
         self._wake = wake
         self._load = load
+        self._now_ms = now_ms
         self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
@@ -204,6 +212,3 @@ class Desk:
         reply = self._core.undrain(asked)
         self._wake()
         return reply
-
-    def _now_ms(self) -> int:
-        return int(self._settings.clock() * 1000)

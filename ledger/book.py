@@ -14,27 +14,20 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import NamedTuple
 
-import msgspec
-
-from bus.errors import Malformed, UnknownKind
-from bus.messages.ledger import Credit, LedgerLine, LedgerState, Order, Ordered
+from bus.messages.ledger import Credit, LedgerState, Order
 from bus.reader import Entry
-from bus.wire import decode, encode, split_lines
+from bus.wire import encode
 from ledger import proof
 from ledger.accounts import Accounts, client_account, node_account
 from ledger.burns import Burns
 from ledger.energy import Energy
+from ledger.reading import CarriedOut, Paid, read_anchors, read_verdicts
 from ledger.tree import Tree
-from ledger.verdicts import Reading, read_verdicts
 
 __all__ = ["REMEMBERED", "Ledger", "Moved", "Sealed", "energy_name"]
 
 REMEMBERED = 16_384
 """Entries of TASKS whose paid tasks are remembered, so that a second verdict for one of them pays nothing."""
-
-_ENVELOPE = b'{"payloadType"'
-_LINE: msgspec.json.Decoder[LedgerLine] = msgspec.json.Decoder(LedgerLine)
-_ORDER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 
 class Sealed(NamedTuple):
@@ -107,7 +100,7 @@ class Ledger:
                     self.energy.add(client_account(verdict.client), verdict.spent(), entry.at_ms)
         self.verdicts = entry.sequence
 
-    def _pay(self, verdict: Reading) -> None:
+    def _pay(self, verdict: Paid) -> None:
         share = verdict.share
         if share:
             self.accounts.give(client_account(verdict.client), share * len(verdict.agree))
@@ -134,34 +127,20 @@ class Ledger:
         """Take in one entry: carry out its orders, and note the states that were sealed. Lines of other kinds are passed over."""
         if entry.sequence <= self.anchors:
             return
-        try:
-            lines = split_lines(entry.body)
-        except Malformed:
-            self.skipped, lines = self.skipped + 1, []
-        for line in lines:
-            try:
-                said = decode(line, _LINE)
-            except UnknownKind:
-                continue  # another part's line, or a newer peer's
-            except Malformed:
-                self.skipped += not line.startswith(_ENVELOPE)
-                continue
-            if isinstance(said, Ordered):
-                self._order(said, entry.sequence)
+        for said in read_anchors(entry.body):
+            if said is None:
+                self.skipped += 1
+            elif isinstance(said, CarriedOut):
+                self._order(*said, entry.sequence)
             else:
-                self._state(said, line)
+                self._state(*said)
         self.anchors = entry.sequence
 
-    def _order(self, ordered: Ordered, sequence: int) -> None:
-        try:
-            order = decode(ordered.payload, _ORDER)
-        except Malformed:
-            self.skipped += 1
-            return
+    def _order(self, order: Order, payload: bytes, sequence: int) -> None:
         if order.id in self.orders:
             self.skipped += 1
             return
-        self.orders[order.id] = sha256(ordered.payload).digest()
+        self.orders[order.id] = sha256(payload).digest()
         self.ordered = sequence
         if isinstance(order, Credit):
             self.credited += order.amount
@@ -169,7 +148,7 @@ class Ledger:
         else:
             self.burned += order.amount
             self.accounts.give(order.account, order.amount)
-            self.burns.append(ordered.payload)
+            self.burns.append(payload)
 
     def _state(self, state: LedgerState, line: bytes) -> None:
         if self._proposed is None and _place(state) == (self.verdicts, self.ordered, self.epoch + 1):

@@ -35,9 +35,13 @@ def main() -> int:
         f"python -m tests.chaos --seed {asked.seed} --seconds {asked.seconds:g} --servers {asked.servers}"
     )
     _say(f"seed {plan.seed}: {len(plan.faults)} faults in {plan.seconds:g} s; again with `{command}`")
-    outcome = asyncio.run(
-        run(plan, folder, no_disks=no_disks, pace_s=asked.pace_s, settle_s=asked.settle_s, say=_say)
-    )
+    try:
+        outcome = asyncio.run(
+            run(plan, folder, no_disks=no_disks, pace_s=asked.pace_s, settle_s=asked.settle_s, say=_say)
+        )
+    except BaseException:
+        _say(f"\nthe run itself failed, and proves nothing; what was stored, logs and journals: {folder}")
+        raise
     if outcome.holds and asked.keep is None:
         shutil.rmtree(folder)
         return 0

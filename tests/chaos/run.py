@@ -17,7 +17,7 @@ from bus.messages import Verdict, VerdictLine
 from bus.reader import Entry, LogReader
 from bus.server import NatsCluster
 from bus.signing import VERDICTS, open_signed
-from bus.streams import last_sequence
+from bus.streams import extent
 from tests.chaos import journal
 from tests.chaos.checker import Finding, Logged, check
 from tests.chaos.faults import Striker
@@ -90,7 +90,7 @@ async def judge(
 
 
 async def _verdicts(bus: Bus) -> list[Logged]:
-    """Every verdict in VERDICTS; the audit judges whether they are what they should be."""
+    """Every verdict that VERDICTS has; the audit judges whether they are what they should be. What was cut has no verdict any more."""
     logged: list[Logged] = []
 
     def fold(entry: Entry) -> None:
@@ -99,11 +99,11 @@ async def _verdicts(bus: Bus) -> list[Logged]:
             if isinstance(line, Verdict):
                 logged.append(Logged(entry.sequence, entry.at_ms, line))
 
-    last = await last_sequence(bus, "verdicts")
-    reader = LogReader(bus, "verdicts", fold)
+    span = await extent(bus, "verdicts")
+    reader = LogReader(bus, "verdicts", fold, start=span.first)
     reader.start()
     try:
-        await asyncio.wait_for(reader.reached(last), _READ_S)
+        await asyncio.wait_for(reader.reached(span.last), _READ_S)
     finally:
         await reader.stop()
     return logged
