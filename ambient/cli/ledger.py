@@ -20,8 +20,9 @@ from bus.messages.ledger import AMOUNT_MAX, Order
 from bus.signing import Identity
 from bus.wire import decode, decoder, encode
 from ledger.orders import sign
+from ledger.proof import ProofBroken, Proven, check
 
-__all__ = ["commands", "figure_lines"]
+__all__ = ["commands", "figure_lines", "is_proof", "proof_lines", "verify_proof"]
 
 _Name = Annotated[str, Parameter(help="`client/<name>` or `node/<name>`; a bare name is a client's.")]
 _Proof = Annotated[Path | None, Parameter(help="Also write a proof, for `ambient verify`, to this file.")]
@@ -114,6 +115,57 @@ async def burn(
 
 
 commands = (balance, energy, credit, burn)
+
+
+def is_proof(data: bytes) -> bool:
+    """Whether this claims to be a proof from the ledger, and no receipt."""
+    return data.startswith(b"{")
+
+
+def verify_proof(data: bytes, committed: str | None, *, as_json: bool) -> Exit:
+    """Check it and say what it shows. Raises `Malformed` for a commitment that is none."""
+    try:
+        wanted = None if committed is None else bytes.fromhex(committed)
+    except ValueError:
+        raise Malformed("--commitment", "must be 64 hex digits") from None
+    try:
+        proven = check(data, committed=wanted)
+    except ProofBroken as error:
+        if as_json:
+            print_json({"holds": False, "link": error.link, "error": str(error)})
+        err.print(f"[bold red]broken[/] {escape(str(error))}")
+        return Exit.NOT_VERIFIED
+    if as_json:
+        print_json({"holds": True, **proven._asdict(), "commitment": proven.commitment.hex()})
+        return Exit.OK
+    for line in proof_lines(proven):
+        out.print(f"[green]✓[/] {escape(line)}")
+    if wanted is None:
+        unknown = (
+            "that this state was published: compare its commitment with one that you trust (--commitment)"
+        )
+        out.print(f"[yellow]·[/] Not proven: {escape(unknown)}")
+    return Exit.OK
+
+
+def proof_lines(proven: Proven) -> list[str]:
+    """What a proof shows, in sentences."""
+    leaf, state = proven.leaf, proven.state
+    if leaf is None:
+        shown = f"{proven.name} is not in the ledger" + " and has no energy counted" * (
+            proven.tree == "energy"
+        )
+    elif proven.tree == "accounts":
+        shown = f"{proven.name} holds {leaf['received'] - leaf['given']:,} msat: it received {leaf['received']:,} and gave {leaf['given']:,}"
+    else:
+        methods = ", ".join(f"{uj / 1e6:,.6f} J {method}" for method, uj in leaf["energy_uj"].items())
+        shown = f"{proven.name}: {leaf['results']:,} results, {leaf['fuel']:,} fuel, {methods}"
+    return [
+        shown,
+        f"in the state of epoch {state['epoch']}, with the verdicts up to {state['verdicts']} of VERDICTS and the orders up to {state['anchors']} of ANCHORS",
+        f"all accounts together hold {state['credited'] - state['burned']:,} msat: {state['credited']:,} credited, {state['burned']:,} burned",
+        f"the commitment to this state is {proven.commitment.hex()}",
+    ]
 
 
 async def _order(order: Credit | Burn, key: Path | None, connection: Connection) -> Exit:
