@@ -8,6 +8,8 @@ import asyncio
 
 import structlog
 
+from anchor.ledger.part import LedgerPart
+from anchor.part import Part
 from anchor.settings import AnchorSettings
 from anchor.term import SERVICE, Term
 from bus.connection import Bus
@@ -41,5 +43,13 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
             settings.metrics_port, leadership(bus, SERVICE, tally), host=settings.metrics_host
         ):
             await serve_terms(
-                bus, lambda: Term(bus, identity, settings, tally), name=settings.name, tally=tally
+                bus,
+                lambda: Term(bus, identity, settings, tally, _parts(settings)),
+                name=settings.name,
+                tally=tally,
             )
+
+
+def _parts(settings: AnchorSettings) -> tuple[Part, ...]:
+    """What this anchor keeps beside the log, new for each term."""
+    return (LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s),)

@@ -1,6 +1,7 @@
 """What an operator sets for one anchor process."""
 
 import os
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from metrics.page import LOOPBACK
 __all__ = ["AnchorSettings"]
 
 _MOST_ORIGIN = 200
+_OPERATOR = re.compile("[0-9a-f]{64}")
 
 
 def _default_name() -> str:
@@ -29,7 +31,8 @@ class AnchorSettings:
 
     `key` is the file of the key that signs the log, the same for all anchors of a cluster (`data`'s `identity` where none is given), `origin` the
     log's name for ever (None: one of cluster and key). A state is signed every `every_s` at most, and shown once `quorum` of
-    `witnesses` (C2SP vkeys) have cosigned it. `metrics_port` 0 serves no metrics.
+    `witnesses` (C2SP vkeys) have cosigned it. `operators` are the keys (64 hex digits) that may order credits and burns, and the ledger's state is
+    sealed every `ledger_every_s` at most. `metrics_port` 0 serves no metrics.
     Raises `SettingsRefused`, naming field and limit.
     """
 
@@ -42,6 +45,8 @@ class AnchorSettings:
     every_s: float = 1.0
     witnesses: tuple[str, ...] = ()
     quorum: int = 0
+    operators: tuple[str, ...] = ()
+    ledger_every_s: float = 10.0
     checkpoint_s: float = 10.0
     metrics_port: int = 0
     metrics_host: str = LOOPBACK
@@ -61,6 +66,13 @@ class AnchorSettings:
             )
         if not 0.01 <= self.every_s <= 3600:  # noqa: PLR2004 -- a hundred signatures a second, one an hour
             raise SettingsRefused("every_s", f"0.01 to 3600 s are allowed, not {self.every_s:g}")
+        for at, key in enumerate(self.operators):
+            if not _OPERATOR.fullmatch(key):
+                raise SettingsRefused(f"operators[{at}]", "must be a key: 64 hex digits, in lower case")
+        if not 0.01 <= self.ledger_every_s <= 3600:  # noqa: PLR2004 -- as for the log's states
+            raise SettingsRefused(
+                "ledger_every_s", f"0.01 to 3600 s are allowed, not {self.ledger_every_s:g}"
+            )
         if not 0 <= self.quorum <= len(self.witness_keys):
             raise SettingsRefused(
                 "quorum", f"0 to {len(self.witnesses)}, as many as there are witnesses, not {self.quorum}"

@@ -179,7 +179,7 @@ class Term:
             await reader.reached(await last_sequence(self._bus, log))
 
     def _restore(self, kept: Saved) -> None:
-        checkpoint.restore(self.core, kept.state, kept.runs)
+        checkpoint.restore(self.core, kept.state, kept.runs, self._parts)
 
     def _check_opened(self, first: int) -> None:
         """Whether the log in ANCHORS is ours, and can be folded from what there is."""
@@ -209,7 +209,7 @@ class Term:
         self._fresh.append((logged, entry.body))
         self._fresh_bytes += len(entry.body)
         for part in self._parts:
-            part.fold_verdicts(entry.sequence, entry.body)
+            part.fold_verdicts(entry)
         if self._fresh_bytes > _HELD_BYTES:
             self._verdicts.pause()
             self._awake.set()
@@ -307,7 +307,7 @@ class Term:
             writer=self._settings.name,
             epoch=self.core.epoch,
         )
-        packed = checkpoint.pack(self.core)
+        packed = checkpoint.pack(self.core, self._parts)
         await self._store()
         self._sign()
         await writer.flushed()
@@ -372,6 +372,8 @@ class Term:
         assert self._desk is not None  # noqa: S101 -- opened by who follows
         await self.answers.open(self._desk)
         await self._desk.answer("health", bytes, lambda _: self._health())
+        for part in self._parts:
+            await part.open(self._desk, self._append)
         self._awake.set()
 
     async def _hold_on(self) -> None:

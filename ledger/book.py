@@ -11,8 +11,9 @@ Left to others: that entries are genuine and come in order (`bus`), and which or
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bus.messages.ledger import Credit, LedgerState, Order
 from bus.reader import Entry
@@ -125,16 +126,19 @@ class Ledger:
 
     def fold_anchors(self, entry: Entry) -> None:
         """Take in one entry: carry out its orders, and note the states that were sealed. Lines of other kinds are passed over."""
-        if entry.sequence <= self.anchors:
-            return
-        for said in read_anchors(entry.body):
+        if entry.sequence > self.anchors:
+            self.fold_lines(entry.sequence, entry.body)
+
+    def fold_lines(self, sequence: int, lines: bytes) -> None:
+        """Take in lines of ANCHORS at `sequence` that were not taken in before."""
+        for said in read_anchors(lines):
             if said is None:
                 self.skipped += 1
             elif isinstance(said, CarriedOut):
-                self._order(*said, entry.sequence)
+                self._order(*said, sequence)
             else:
                 self._state(*said)
-        self.anchors = entry.sequence
+        self.anchors = sequence
 
     def _order(self, order: Order, payload: bytes, sequence: int) -> None:
         if order.id in self.orders:
@@ -171,6 +175,11 @@ class Ledger:
         return Moved(self.accounts.changed | self._moving.accounts, self.energy.changed | self._moving.energy)
 
     @property
+    def is_sealing(self) -> bool:
+        """Whether a state was proposed that is not durable yet."""
+        return self._proposed is not None
+
+    @property
     def is_sealed(self) -> bool:
         """Whether a state is durable, and nothing has moved since."""
         return self.newest is not None and not any(self.moved)
@@ -180,30 +189,47 @@ class Ledger:
 
         What was sealed before and did not become durable is given up.
         """
+        return self.propose(self.draft()())
+
+    def draft(self) -> Callable[[], Sealed]:
+        """What computes the state as it is now: it shares nothing with this ledger that changes, so a thread may do it.
+
+        Its result is for `propose`, as long as nothing else was sealed meanwhile.
+        """
         moved = self._moving = self.moved
         self.accounts.changed, self.energy.changed = set(), set()
-        before = self.newest
-        accounts = (before.accounts if before else Tree()).updated(
-            {name: self.accounts.text(name) for name in moved.accounts}
+        before = (self.newest.accounts, self.newest.energy) if self.newest else (Tree(), Tree())
+        texts = (
+            {name: self.accounts.text(name) for name in moved.accounts},
+            {energy_name(*key): self.energy.text(*key) for key in moved.energy},
         )
-        energy = (before.energy if before else Tree()).updated(
-            {energy_name(*key): self.energy.text(*key) for key in moved.energy}
-        )
-        state = LedgerState(
-            epoch=self.epoch + 1,
-            verdicts=self.verdicts,
-            anchors=self.ordered,
-            accounts=len(accounts),
-            accounts_root=accounts.root.hex(),
-            energy=len(energy),
-            energy_root=energy.root.hex(),
-            burns=self.burns.count,
-            burns_root=self.burns.root.hex(),
-            credited=self.credited,
-            burned=self.burned,
-        )
-        self._proposed = Sealed(encode(state), state, accounts, energy)
-        return self._proposed
+        sums: dict[str, Any] = {
+            "epoch": self.epoch + 1,
+            "verdicts": self.verdicts,
+            "anchors": self.ordered,
+            "burns": self.burns.count,
+            "burns_root": self.burns.root.hex(),
+            "credited": self.credited,
+            "burned": self.burned,
+        }
+
+        def compute() -> Sealed:
+            accounts, energy = (tree.updated(each) for tree, each in zip(before, texts, strict=True))
+            state = LedgerState(
+                accounts=len(accounts),
+                accounts_root=accounts.root.hex(),
+                energy=len(energy),
+                energy_root=energy.root.hex(),
+                **sums,
+            )
+            return Sealed(encode(state), state, accounts, energy)
+
+        return compute
+
+    def propose(self, sealed: Sealed) -> Sealed:
+        """Wait for this one to become durable."""
+        self._proposed = sealed
+        return sealed
 
 
 def energy_name(account: str, month: str) -> str:

@@ -22,6 +22,8 @@ from bus.messages.ledger import (
     LedgerState,
     Ordered,
     OrderReply,
+    PurseReply,
+    PurseRequest,
 )
 from bus.messages.node import (
     Assign,
@@ -128,6 +130,8 @@ __all__ = [
     "Pending",
     "Place",
     "Progress",
+    "PurseReply",
+    "PurseRequest",
     "Quorum",
     "ReceiptReply",
     "ReceiptRequest",

@@ -17,7 +17,9 @@ from bus.connection import Bus
 from bus.errors import BusUnavailable
 from bus.messages import (
     Leader,
+    LedgerState,
     Opened,
+    Ordered,
     ReceiptReply,
     ReceiptRequest,
     ServiceHealth,
@@ -33,8 +35,9 @@ from tests.anchor import receipts
 
 WAIT_S = 20.0
 EVERY_S = 0.02
-_LINE: msgspec.json.Decoder[Leader | Opened | Signed | Unlogged] = msgspec.json.Decoder(
-    Leader | Opened | Signed | Unlogged
+type Line = Leader | Opened | Signed | Unlogged | LedgerState | Ordered
+_LINE: msgspec.json.Decoder[Line] = msgspec.json.Decoder(
+    Leader | Opened | Signed | Unlogged | LedgerState | Ordered
 )
 
 PROCESS = """
@@ -115,9 +118,9 @@ async def receipt(bus: Bus, task: str, state: str = "signed") -> ReceiptReply:
             await asyncio.sleep(0.01)
 
 
-async def anchored(bus: Bus) -> list[Leader | Opened | Signed | Unlogged]:
+async def anchored(bus: Bus) -> list[Line]:
     """All lines of ANCHORS."""
-    lines: list[Leader | Opened | Signed | Unlogged] = []
+    lines: list[Line] = []
 
     def take(entry: Entry) -> None:
         lines.extend(_LINE.decode(line) for line in split_lines(entry.body))
