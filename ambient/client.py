@@ -23,12 +23,14 @@ from ambient.modules import ModuleSource
 from ambient.outstanding import Entry
 from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
+from ambient.receipts import fetch_receipt
 from ambient.room import Patience
 from ambient.settings import resolve
 from ambient.storing import Storing
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
+from anchor.receipt.check import Report
 from bus.connection import Bus
 from bus.errors import Malformed
 
@@ -290,6 +292,12 @@ class Client(Questions):
             return await handle.result(check=check, timeout_s=timeout_s)
         finally:
             courier.forget(entry)
+
+    async def receipt(
+        self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, Report]:
+        """The receipt of a task as a file's bytes, and what it shows; see `ambient.receipts.fetch_receipt`."""
+        return await fetch_receipt(self.bus, self.full_name(task), wait=wait, timeout_s=timeout_s)
 
     async def cancel(self, task: str | Task) -> None:
         """Withdraw a task of this client; it ends as `cancelled` unless another verdict came first. See `Task.cancel`."""

@@ -30,13 +30,15 @@ __all__ = ["ClusterHealth", "Questions"]
 class ClusterHealth(msgspec.Struct, frozen=True):
     """Who leads; None where nobody answers. `round_trip_ms` is that of a ping to the NATS server.
 
-    `standbys` are the coordinators and verifiers that would take over, by name.
+    `standbys` are the coordinators, verifiers and anchors that would take over, by name. Without an anchor tasks get no receipts, and are done
+    all the same.
     """
 
     coordinator: ServiceHealth | None
     verifier: ServiceHealth | None
     round_trip_ms: float
     standbys: tuple[ServiceHealth, ...] = ()
+    anchor: ServiceHealth | None = None
 
     @property
     def ok(self) -> bool:
@@ -96,15 +98,19 @@ class Questions(ABC):
 
         Raises `BusUnavailable` where not even the server answers.
         """
-        coordinator, verifier, *standbys = await asyncio.gather(
+        coordinator, verifier, anchor, *standbys = await asyncio.gather(
             self._health("coordinator"),
             self._health("verifier"),
+            self._health("anchor"),
             self._standbys("coordinator"),
             self._standbys("verifier"),
+            self._standbys("anchor"),
         )
         with mapped():
             round_trip_ms = await self.bus.round_trip_ms()
-        return ClusterHealth(coordinator, verifier, round_trip_ms, tuple(chain.from_iterable(standbys)))
+        return ClusterHealth(
+            coordinator, verifier, round_trip_ms, tuple(chain.from_iterable(standbys)), anchor
+        )
 
     async def _health(self, service: str) -> ServiceHealth | None:
         try:

@@ -20,6 +20,7 @@ from ambient.questions import ClusterHealth
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
+from anchor.receipt.check import Report
 from bus.messages import DrainReply, NodeView, TaskState, TaskView, WhyReply
 
 __all__ = ["SyncClient", "SyncTask", "connect_sync"]
@@ -223,6 +224,12 @@ class SyncClient:
     ) -> list[TaskView]:
         """The newest tasks; see `ambient.Client.tasks`."""
         return self.call(self._client.tasks(client=client, state=state, limit=limit))
+
+    def receipt(
+        self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, Report]:
+        """The receipt of a task; see `ambient.Client.receipt`."""
+        return self.call(self._client.receipt(task, wait=wait, timeout_s=timeout_s))
 
     def health(self) -> ClusterHealth:
         """Who leads the cluster; see `ambient.Client.health`."""
