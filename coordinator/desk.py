@@ -6,13 +6,15 @@ to its hello only once its enrolment is durable, and that only the leader answer
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain
 
 import msgspec
 import structlog
 from nats.aio.subscription import Subscription
 
 from bus.connection import Bus, Received
-from bus.errors import BadSignature, Malformed
+from bus.errors import BadSignature, BusError, Malformed, ServiceFailed
 from bus.messages import (
     DrainReply,
     DrainRequest,
@@ -103,8 +105,13 @@ class Desk:
 
     async def close(self) -> None:
         """Hear and answer no more; nodes that wait for an answer are told to ask again."""
-        for node in list(self._greeting):
-            self._answer(node, HelloReply(ok=False, error="the coordinator changes: say hello again"))
+        for waiting in chain.from_iterable(self._greeting.values()):
+            if not waiting.done():
+                waiting.set_exception(ServiceFailed("the coordinator changes: say hello again"))
+        if self._greeting and self._bus.is_connected:
+            with suppress(BusError):
+                await self._bus.round_trip_ms()  # by then they are answered; what closes first answers nobody
+        self._greeting.clear()
         if self._telemetry is not None and self._bus.is_connected:
             await self._telemetry.unsubscribe()
         if self._service is not None and self._bus.is_connected:
@@ -164,6 +171,9 @@ class Desk:
         except BadSignature as error:
             return HelloReply(ok=False, error=str(error))
         hello = decode(members[-1], _HELLO)
+        if not self._core.leading:
+            # A refusal would end the node for good: this is a moment between two leaders, and no judgement.
+            raise ServiceFailed("this coordinator stands by: ask again, the leader answers")
         reply = self._core.hello(hello, key, self._now_ms())
         if reply is not None and not reply.ok:
             return reply

@@ -7,6 +7,7 @@ python -m tests.chaos --seconds 60 --keep DIR     leave what was stored, journal
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main() -> int:
     """Do what the command line says."""
     asked = _arguments()
     keep_quiet()
+    logging.getLogger().addHandler(logging.NullHandler())
     plan = draw(asked.seed, asked.seconds, asked.servers)
     no_disks = own_mounts()
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="ambient-chaos-"))
