@@ -110,7 +110,10 @@ class Desk:
                 more=True,
                 said="no verdict of this task is in the log: it has none yet, or was never submitted",
             )
-        found = next((each for part in self._parts if (each := part.published(leaf)) is not None), None)
+        found = None
+        for part in self._parts:
+            found = found or await part.published(leaf)
+        publishes = any(part.publishes for part in self._parts)
         note: Note | None
         published: Published | None
         note, published = found if found is not None else (self._shown, None)
@@ -132,8 +135,8 @@ class Desk:
             state="final" if published is not None else "signed",
             said=""
             if published is not None
-            else "it is not published on Bitcoin" + (", yet" if self._parts else ""),
-            more=published is None and bool(self._parts),
+            else "it is not published on Bitcoin" + (", yet" if publishes else ""),
+            more=published is None and publishes,
             receipt=write_receipt(receipt),
             evidence=_places(read_verdict(receipt.verdict.member).fields.get("evidence", [])),
         )

@@ -24,6 +24,9 @@ class Part(ABC):
     name: str
     """Of its state in a checkpoint."""
 
+    publishes = False
+    """Whether states of the log are published, so that whoever waits for a receipt should wait for that."""
+
     @abstractmethod
     def fold_anchors(self, sequence: int, line: bytes) -> None:
         """Take in one line of ANCHORS, of whatever kind."""
@@ -56,7 +59,7 @@ class Part(ABC):
         del write
         await asyncio.Event().wait()
 
-    def published(self, leaf: int) -> tuple[Note, Published] | None:
+    async def published(self, leaf: int) -> tuple[Note, Published] | None:
         """The checkpoint under which a leaf is published for good, and the proof of that; None as long as there is none."""
         del leaf
         return None

@@ -8,6 +8,7 @@ import asyncio
 
 import structlog
 
+from anchor.bitcoin.part import BitcoinPart
 from anchor.ledger.part import LedgerPart
 from anchor.part import Part
 from anchor.settings import AnchorSettings
@@ -44,12 +45,15 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
         ):
             await serve_terms(
                 bus,
-                lambda: Term(bus, identity, settings, tally, _parts(settings)),
+                lambda: Term(bus, identity, settings, tally, _parts(bus, identity, settings)),
                 name=settings.name,
                 tally=tally,
             )
 
 
-def _parts(settings: AnchorSettings) -> tuple[Part, ...]:
+def _parts(bus: Bus, identity: Identity, settings: AnchorSettings) -> tuple[Part, ...]:
     """What this anchor keeps beside the log, new for each term."""
-    return (LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s),)
+    ledger = LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s)
+    if settings.bitcoin is None:
+        return (ledger,)
+    return ledger, BitcoinPart(bus, settings.origin_for(identity.key), settings.bitcoin)

@@ -6,13 +6,15 @@ the answer cannot be true, and never hands out a half-read answer. Signing happe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from anchor.bitcoin.publications import Place, Tip
 from anchor.receipt.bitcoin.spv import SpvProof
 from anchor.receipt.bitcoin.transaction import Outpoint, Transaction
 
-__all__ = ["Chain", "Draft", "Request", "Spender", "View", "Watch"]
+__all__ = ["Chain", "Draft", "Network", "Request", "Spender", "View", "Watch"]
+
+type Network = Literal["main", "testnet4", "signet", "regtest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Chain(Protocol):
     """One chain and the wallet that pays on it."""
 
     @property
-    def network(self) -> str:
-        """Which rules the headers follow: `main`, `testnet4`, `signet` or `regtest`."""
+    def network(self) -> Network:
+        """Which rules the headers follow."""
         ...
 
     @property

@@ -81,9 +81,10 @@ class Reorged(Struct, frozen=True, kw_only=True, tag="reorged", tag_field="kind"
 
 
 class Final(Struct, frozen=True, kw_only=True, tag="final", tag_field="kind"):
-    """Six blocks follow the one with the transaction. `proof` shows that to a stranger: see `anchor.receipt.bitcoin.spv`."""
+    """Six blocks follow the one with the transaction, on `network`. `proof` shows that to a stranger: see `anchor.receipt.bitcoin.spv`."""
 
     number: _Number
+    network: Literal["main", "testnet4", "signet", "regtest"]
     txid: _Hash
     height: _Height
     block: _Hash

@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from anchor.bitcoin.chain import Draft, Request
+from anchor.bitcoin.chain import Draft, Network, Request
 from anchor.bitcoin.errors import (
     BitcoinError,
     ChainUnavailable,
@@ -40,7 +40,7 @@ _MOST_OUTPUTS = 2
 class CoreChain(Node):
     """A Bitcoin Core node; the URL of `rpc` names the wallet (`…/wallet/NAME`) where there is more than one."""
 
-    def __init__(self, rpc: Rpc, network: str, *, target: int = 6) -> None:
+    def __init__(self, rpc: Rpc, network: Network, *, target: int = 6) -> None:
         super().__init__(rpc, network, lambda source: Scanner(source, script=None, birth=0), target)
 
     async def draft(self, request: Request) -> Draft:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from anchor.bitcoin.block import parse_block
-from anchor.bitcoin.chain import Draft, Request, Spender, View, Watch
+from anchor.bitcoin.chain import Draft, Network, Request, Spender, View, Watch
 from anchor.bitcoin.errors import ChainUnavailable, ChainWrong, TxRefused
 from anchor.bitcoin.keys import Key
 from anchor.bitcoin.paying import Coin, pay
@@ -36,8 +36,11 @@ _MOST_RATE = 100_000
 class EsploraChain:
     """A server at `url` (as in https://host/api), and our key."""
 
-    def __init__(self, url: str, network: str, key: Key, *, target: int = 6, timeout_s: float = 20.0) -> None:
-        self.network = self.name = network
+    def __init__(
+        self, url: str, network: Network, key: Key, *, target: int = 6, timeout_s: float = 20.0
+    ) -> None:
+        self.network: Network = network
+        self.name: str = network
         self.key, self._target, self._timeout_s = key, str(target), timeout_s
         self._url = parse_url("chain", url)
         self._held: tuple[Tip, frozenset[Place]] | None = None

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from anchor.bitcoin.block import Block, parse_block
-from anchor.bitcoin.chain import Draft, Request, View, Watch
+from anchor.bitcoin.chain import Draft, Network, Request, View, Watch
 from anchor.bitcoin.errors import ChainUnavailable, ChainWrong, TxRefused
 from anchor.bitcoin.follower import Follower
 from anchor.bitcoin.keys import Key
@@ -50,7 +50,7 @@ _FORK_BLOCKS = 2000
 class RpcSource:
     """A node's blocks, each checked; `network` is what the operator says that it is on."""
 
-    def __init__(self, rpc: Rpc, network: str) -> None:
+    def __init__(self, rpc: Rpc, network: Network) -> None:
         self.rpc, self.network = rpc, network
         self._known = False
 
@@ -127,8 +127,11 @@ class RpcSource:
 class Node(ABC):
     """What both wallets share: everything but choosing coins and signing."""
 
-    def __init__(self, rpc: Rpc, network: str, scanner: Callable[[RpcSource], Scanner], target: int) -> None:
-        self.network = self.name = network
+    def __init__(
+        self, rpc: Rpc, network: Network, scanner: Callable[[RpcSource], Scanner], target: int
+    ) -> None:
+        self.network: Network = network
+        self.name: str = network
         self.rpc, self.source, self._target = rpc, RpcSource(rpc, network), target
         self.scanner = scanner(self.source)
         self._watch = Watch()
@@ -255,7 +258,7 @@ class NodeChain(Node):
     def __init__(
         self,
         rpc: Rpc,
-        network: str,
+        network: Network,
         key: Key,
         *,
         birth: int = 0,
