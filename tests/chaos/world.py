@@ -105,10 +105,10 @@ class World(Supervisor):
 
     async def twin(self, name: str) -> asyncio.subprocess.Process:
         """Start the same process once more: the same name, the same folder, the same identity. Whoever asks for it ends it."""
-        with (self.plan.data / "logs" / f"{name}.twin.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *self.running[name].plan.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        twin = Running(replace(self.running[name].plan, name=f"{name}.twin"))
+        await self._spawn(twin)
+        assert twin.process is not None
+        return twin.process
 
     def wake(self) -> None:
         """Whatever is paused goes on; whatever is held up flows."""
