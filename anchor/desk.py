@@ -107,6 +107,7 @@ class Desk:
         if leaf is None:
             return ReceiptReply(
                 state="unknown",
+                more=True,
                 said="no verdict of this task is in the log: it has none yet, or was never submitted",
             )
         found = next((each for part in self._parts if (each := part.published(leaf)) is not None), None)
@@ -117,6 +118,7 @@ class Desk:
             missing = f", and {self._quorum} witnesses have to cosign it" if self._quorum else ""
             return ReceiptReply(
                 state="logged",
+                more=True,
                 said=f"it is entry {leaf} of the log; the next checkpoint will cover it{missing}",
             )
         try:
@@ -128,7 +130,10 @@ class Desk:
             raise ServiceFailed(str(error)) from None
         return ReceiptReply(
             state="final" if published is not None else "signed",
-            said="" if published is not None else "it is not published on Bitcoin",
+            said=""
+            if published is not None
+            else "it is not published on Bitcoin" + (", yet" if self._parts else ""),
+            more=published is None and bool(self._parts),
             receipt=write_receipt(receipt),
             evidence=_places(read_verdict(receipt.verdict.member).fields.get("evidence", [])),
         )

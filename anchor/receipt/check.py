@@ -62,7 +62,7 @@ class Report:
     verdict: Verdict
     signer: str
     checkpoint: Checkpoint
-    index: int
+    leaf: int
     witnessed: dict[str, int] = field(default_factory=dict)
     confirmed: Confirmation | None = None
     nodes: dict[str, str] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def _check_log(receipt: Receipt, report: Report, demands: Demands) -> None:
         )
     report.witnessed = {key.name: signed[key] for key in witnesses}
     report.proven.append(
-        f"It is entry {report.index} of the log {checkpoint.origin}, whose key {log} signed a state of {checkpoint.size} entries."
+        f"It is entry {report.leaf} of the log {checkpoint.origin}, whose key {log} signed a state of {checkpoint.size} entries."
     )
     report.proven.extend(
         f"Witness {name} saw that state at {_when(at)}." for name, at in report.witnessed.items()

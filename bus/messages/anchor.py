@@ -68,11 +68,13 @@ class ReceiptReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What there is for a task: `receipt` is the file without evidence, and `said` why it is not (yet) more.
 
     `unknown`: no verdict is logged; `logged`: it is, and no checkpoint that covers it may be shown yet; `signed`: one is, and `receipt` is
-    there; `final`: it is also published under enough blocks. `evidence` are the places in RESULTS of what the verdict counts.
+    there; `final`: it is also published under enough blocks. `more` says whether waiting brings more. `evidence` are the places in RESULTS of
+    what the verdict counts.
     """
 
     state: Literal["unknown", "logged", "signed", "final"]
     said: str = ""
+    more: bool = False
     receipt: bytes | None = None
     evidence: tuple[tuple[int, int], ...] = ()
 
