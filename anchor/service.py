@@ -8,12 +8,15 @@ import asyncio
 
 import structlog
 
+from anchor.bitcoin.metrics import publication
 from anchor.bitcoin.part import BitcoinPart
+from anchor.bitcoin.publications import LEDGER
 from anchor.ledger.part import LedgerPart
 from anchor.part import Part
 from anchor.settings import AnchorSettings
 from anchor.term import SERVICE, Term
 from bus.connection import Bus
+from bus.messages import Root
 from bus.signing import Identity
 from bus.terms import Tally, serve_terms, until_told
 from metrics.leadership import leadership
@@ -41,7 +44,10 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
     ) as bus:
         tally = Tally()
         async with exposed(
-            settings.metrics_port, leadership(bus, SERVICE, tally), host=settings.metrics_host
+            settings.metrics_port,
+            leadership(bus, SERVICE, tally),
+            publication(tally),
+            host=settings.metrics_host,
         ):
             await serve_terms(
                 bus,
@@ -56,4 +62,12 @@ def _parts(bus: Bus, identity: Identity, settings: AnchorSettings) -> tuple[Part
     ledger = LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s)
     if settings.bitcoin is None:
         return (ledger,)
-    return ledger, BitcoinPart(bus, settings.origin_for(identity.key), settings.bitcoin)
+    return ledger, BitcoinPart(
+        bus, settings.origin_for(identity.key), settings.bitcoin, lambda: _state_of(ledger)
+    )
+
+
+def _state_of(ledger: LedgerPart) -> Root | None:
+    """The ledger's newest state, as it is published beside the log's."""
+    sealed = ledger.sealed
+    return None if sealed is None else Root(origin=LEDGER, size=sealed.state.epoch, root=sealed.commitment)

@@ -17,10 +17,10 @@ from anchor.bitcoin.driver import Driver, Report
 from anchor.bitcoin.errors import BitcoinError, InvalidTransition
 from anchor.bitcoin.opening import ChainSettings, WorkingChain, open_chain
 from anchor.bitcoin.proven import Entry, Proven
-from anchor.bitcoin.publications import Publishing
+from anchor.bitcoin.publications import Publishing, commitments
 from anchor.part import Part, Write
 from anchor.receipt.bitcoin.spv import SpvProof
-from anchor.receipt.commitment import commitment, join
+from anchor.receipt.commitment import join
 from anchor.receipt.errors import ReceiptError
 from anchor.receipt.note import Note, read_checkpoint, read_note
 from anchor.receipt.published import Published
@@ -40,15 +40,17 @@ _LINES: msgspec.json.Decoder[Publication | Signed] = msgspec.json.Decoder(Public
 
 
 class BitcoinPart(Part):
-    """For one term, of the log called `origin`. `held` says what cannot go on and why, by number; under 0 it is the chain itself."""
+    """For one term, of the log called `origin`; `ledger` gives the ledger's newest state, which goes into the same commitments. `held` says what cannot go on and why, by number; under 0 it is the chain itself."""
 
     name = "bitcoin"
     publishes = True
 
-    def __init__(self, bus: Bus, origin: str, settings: ChainSettings) -> None:
+    def __init__(
+        self, bus: Bus, origin: str, settings: ChainSettings, ledger: Callable[[], Root | None] = lambda: None
+    ) -> None:
         self.publishing, self.proven = Publishing(), Proven()
         self.held: dict[int, Exception] = {}
-        self._bus, self._origin, self._settings = bus, origin, settings
+        self._bus, self._origin, self._settings, self._ledger = bus, origin, settings, ledger
         self._shown: Root | None = None
         self._awake = asyncio.Event()
         self._awaited: dict[bytes, asyncio.Future[None]] = {}
@@ -155,7 +157,8 @@ class BitcoinPart(Part):
         more = self._shown.size - (before.size if before else 0)
         waited_s = time.time() - self.publishing.built_ms / 1000
         due = waited_s >= self._settings.interval_s or 0 < self._settings.count <= more
-        return (self._shown,) if due else ()
+        ledger = self._ledger() if due else None
+        return () if not due else (self._shown,) if ledger is None else (self._shown, ledger)
 
     async def _durable(self, record: Publication, write: Write) -> None:
         line = encode(record)
@@ -167,6 +170,12 @@ class BitcoinPart(Part):
         if str(self.held.get(0, "")) != str(error):
             _log.warning("the chain cannot be used now", reason=str(error))
         self.held[0] = Exception(str(error))
+
+    @property
+    def unpublished(self) -> int:
+        """Entries of the log that are shown and in no final publication."""
+        final = self.proven.entries[-1].size if self.proven.entries else 0
+        return max(0, (self._shown.size if self._shown else 0) - final)
 
     # -- receipts --------------------------------------------------------------------------------------
 
@@ -187,7 +196,7 @@ class BitcoinPart(Part):
         *_, first = [each for each in built if each.number == entry.number and each.roots]
         proof = [each for each in final if each.number == entry.number][-1]
         note = [each for each in signed if each.size == entry.size][-1]
-        _, steps = join([commitment(root.origin, root.size, root.root) for root in first.roots])
+        _, steps = join(commitments(first.roots))
         at = [root.origin for root in first.roots].index(self._origin)
         return read_note(note.note.encode()), Published(
             proof.network, steps[at], SpvProof.decode(proof.proof)

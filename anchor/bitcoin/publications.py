@@ -30,12 +30,14 @@ from bus.messages.publication import Broadcast, Built, Final, Mined, Publication
 __all__ = [
     "DAY_MS",
     "FORGET",
+    "LEDGER",
     "Attempt",
     "Open",
     "Place",
     "Publishing",
     "Status",
     "Tip",
+    "commitments",
     "committed",
     "parse_outpoint",
 ]
@@ -45,6 +47,8 @@ type Status = Literal["built", "broadcast", "mined", "final", "stranded"]
 FORGET = 1000
 """Blocks on a publication before it is no longer watched."""
 DAY_MS = 86_400_000
+LEDGER = "ledger"
+"""The origin of the ledger's states: they come with a commitment of their own."""
 
 
 class Tip(NamedTuple):
@@ -118,14 +122,22 @@ class Open:
         return sum(dearest.values())
 
 
-def committed(roots: Sequence[Root]) -> bytes:
-    """The 32 bytes that a transaction publishes for these states; raises `InvalidTransition` for none, or such as cannot be committed to."""
-    if not roots:
-        raise InvalidTransition("roots: the first record of a publication names one at least")
+def commitments(roots: Sequence[Root]) -> list[bytes]:
+    """What stands for each state, in their order; raises `InvalidTransition` for such as cannot be committed to."""
     try:
-        return join([commitment(root.origin, root.size, root.root) for root in roots])[0]
+        return [
+            root.root if root.origin == LEDGER else commitment(root.origin, root.size, root.root)
+            for root in roots
+        ]
     except ValueError as error:
         raise InvalidTransition(f"roots: {error}") from None
+
+
+def committed(roots: Sequence[Root]) -> bytes:
+    """The 32 bytes that a transaction publishes for these states; raises `InvalidTransition` as `commitments` does, and for none."""
+    if not roots:
+        raise InvalidTransition("roots: the first record of a publication names one at least")
+    return join(commitments(roots))[0]
 
 
 def parse_outpoint(text: str) -> Outpoint:
@@ -268,6 +280,8 @@ class Publishing:
         if known.status != "mined":
             raise InvalidTransition(f"publication {record.number} is {known.status}, and final again")
         known.status = "final"
+        txid = known.place.txid if known.place else b""
+        self.paid_sat += sum(attempt.fee_sat for attempt in known.attempts if attempt.txid == txid)
         self._forget(record.height)
 
     def _strand(self, record: Stranded) -> None:

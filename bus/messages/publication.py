@@ -25,7 +25,10 @@ type _Moment = Annotated[int, Meta(ge=0, le=_U63)]
 
 
 class Root(Struct, frozen=True, kw_only=True):
-    """The state of one log: its origin, how many leaves it has, and the root over them (32 bytes)."""
+    """The state of one log: its origin, how many leaves it has, and the root over them (32 bytes).
+
+    The origin `ledger` is the ledger's: then `size` is its epoch, and `root` its commitment, as docs/ledger.md says.
+    """
 
     origin: Annotated[str, Meta(min_length=1, max_length=255)]
     size: Annotated[int, Meta(ge=0, le=_U63)]

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from opentimestamps.core.notary import BitcoinBlockHeaderAttestation
+from opentimestamps.core.serialize import StreamDeserializationContext
+from opentimestamps.core.timestamp import DetachedTimestampFile
+
 from ambient.cli.exits import Exit
 from ambient.client import connect
 from ambient.cluster import ClusterPlan, Supervisor
@@ -44,10 +48,14 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
     assert made[0] == Exit.OK, made[2]
     assert f"{len(verdict.nodes)} signed results" in made[2]
     assert "✓ anchor" in doctor[1]
-    checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", "--json")
+    assert ", final; " in made[2]
+    stamped = tmp_path / "leaf"
+    chain = ("--final", "--network", "regtest", "--ots", str(stamped))
+    checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", *chain, "--json")
     report = json.loads(checked[1])
 
     assert checked[0] == Exit.OK
+    assert is_stamped(stamped)
     assert (report["task"], report["status"], sorted(report["nodes"])) == (
         "me.t1",
         "verified",
@@ -59,6 +67,15 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
     changed = await ambient("verify", str(tmp_path / "changed"))
     assert (changed[0], "its check sum does not hold" in changed[2]) == (Exit.NOT_VERIFIED, True)
     assert await alone(tmp_path, file) == 0
+
+
+def is_stamped(leaf: Path) -> bool:
+    """Whether the stock OpenTimestamps library reads the proof beside a file, and it is that file's and Bitcoin's."""
+    with leaf.with_name(leaf.name + ".ots").open("rb") as proof, leaf.open("rb") as file:
+        read = DetachedTimestampFile.deserialize(StreamDeserializationContext(proof))
+        [(_, attestation)] = read.timestamp.all_attestations()
+        is_file = bool(read.file_hash_op.hash_fd(file) == read.file_digest)
+        return is_file and isinstance(attestation, BitcoinBlockHeaderAttestation)
 
 
 async def alone(tmp_path: Path, file: Path) -> int:
