@@ -5,7 +5,7 @@ accepted, and the numbers of the nodes that were heard. Only while assigned node
 kept too. Guarantees that a node is heard once per task, however often and in whatever order the logs say so.
 
 Of all but the last `WARM` there remain the two places, in runs (`folds.remembered`), as there will be millions: who answers
-so late is not heard. A name whose verdict is older than the retention may be that of a new task, so a task is told by
+so late is not heard. Nor do these remain for ever: whose verdict was cut from the log is forgotten (`verifier.term`). A name whose verdict is older than the retention may be that of a new task, so a task is told by
 its name and its place in TASKS.
 """
 
