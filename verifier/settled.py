@@ -54,10 +54,11 @@ def _heard(packed: bytes) -> tuple[int, ...]:
 class Settled:
     """All closed tasks, and the late answers that are not yet in VERDICTS.
 
-    `warm` are the last ones, packed, `old` the others, `owing` those of `warm` that are owed answers, `numbers` stand for nodes.
+    `warm` are the last ones, `most_warm` of them at most, packed, `old` the others, `owing` those of `warm` that are owed answers, `numbers` stand for nodes.
     """
 
     def __init__(self) -> None:
+        self.most_warm = WARM
         self.warm: dict[str, bytes] = {}
         self.old = Remembered(_PLACES.size)
         self.owing: dict[str, Owing] = {}
@@ -100,7 +101,7 @@ class Settled:
 
     def _cool(self) -> None:
         """Let the oldest go, as far as they are durable."""
-        while len(self.warm) > WARM:
+        while len(self.warm) > self.most_warm:
             name, packed = next(iter(self.warm.items()))
             sequence, _ = _PLACE.unpack_from(packed)
             if not sequence:
