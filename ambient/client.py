@@ -23,12 +23,14 @@ from ambient.modules import ModuleSource
 from ambient.outstanding import Entry
 from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
+from ambient.receipts import fetch_receipt
 from ambient.room import Patience
 from ambient.settings import resolve
 from ambient.storing import Storing
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
+from anchor.receipt.check import Report
 from bus.connection import Bus
 from bus.errors import Malformed
 
@@ -132,7 +134,7 @@ class Client(Questions):
             id: the task's id, a token. The same id with the same task gives the same verdict, without running it again.
             check: whether a task that was not verified raises; otherwise its verdict is returned like any other.
             timeout_s: how long to wait. The task goes on beyond it.
-            **options: see `TaskOptions`: `entry`, `env`, `verify`, `limits`, `place`, `priority`, `deadline`, `max_attempts`.
+            **options: see `TaskOptions`: `entry`, `env`, `verify`, `limits`, `place`, `priority`, `deadline`, `max_attempts`, `reward`, `price`.
 
         Raises:
             TaskFailed, TaskCancelled, TaskExpired: how the task ended, with its `verdict`.
@@ -290,6 +292,12 @@ class Client(Questions):
             return await handle.result(check=check, timeout_s=timeout_s)
         finally:
             courier.forget(entry)
+
+    async def receipt(
+        self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, Report]:
+        """The receipt of a task as a file's bytes, and what it shows; see `ambient.receipts.fetch_receipt`."""
+        return await fetch_receipt(self.bus, self.full_name(task), wait=wait, timeout_s=timeout_s)
 
     async def cancel(self, task: str | Task) -> None:
         """Withdraw a task of this client; it ends as `cancelled` unless another verdict came first. See `Task.cancel`."""

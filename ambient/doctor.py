@@ -17,6 +17,7 @@ __all__ = ["Finding", "examine"]
 _SLOW_MS = 100.0
 _SKEW_S = 2.0
 _NEARLY_FULL = 0.8
+_OPTIONAL = {"anchor": "verdicts get no receipts"}
 _SET_UP = "set the cluster up with `ambient up` or `ambient server`, or correct AMBIENT_CLUSTER"
 
 
@@ -63,17 +64,17 @@ async def examine(settings: ConnectionSettings) -> list[Finding]:
 
 async def _examine(bus: Bus) -> AsyncIterator[Finding]:
     yield await _server(bus)
-    for log in (*LOGS, "blobs"):
+    for log in (*LOGS, "anchors", "blobs"):
         finding = await _log(bus, log)
         yield finding
         if not finding.ok and finding.cure == _SET_UP:
             return  # without its logs there is no cluster to examine
     yield await _clock(bus)
-    for service in ("coordinator", "verifier"):
+    for service in ("coordinator", "verifier", "anchor"):
         there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
         standbys = sorted((each for each in there if not each.leading), key=lambda each: each.name)
         yield await _service(bus, service, standbys)
-        if there:
+        if there and (standbys or service not in _OPTIONAL):
             yield _standbys(service, standbys)
         if differing := _retentions(there):
             yield differing
@@ -125,7 +126,11 @@ async def _clock(bus: Bus) -> Finding:
     if info.ts is None:
         return Finding("clock", ok=True, detail="the server tells no time")
     skew_s = time.time() - info.ts.timestamp()
-    cure = "" if abs(skew_s) < _SKEW_S else "deadlines will be off: let this machine's clock follow NTP"
+    cure = (
+        ""
+        if abs(skew_s) < _SKEW_S
+        else "deadlines that this machine sets will be off: let this machine's clock follow NTP"
+    )
     return Finding("clock", ok=not cure, detail=f"{skew_s:+.2f} s against the server", cure=cure)
 
 
@@ -140,6 +145,10 @@ async def _service(bus: Bus, service: str, standbys: Sequence[ServiceHealth]) ->
                 detail=f"{', '.join(each.name for each in standbys)} stand by, nobody leads",
                 cure="wait some seconds: one takes over once it has read the logs and the last leader's lease has run out; if not, see its log",
             )
+        if service in _OPTIONAL:
+            # Not an illness: tasks are done all the same.
+            said = f"none is running: {_OPTIONAL[service]}"
+            return Finding(service, ok=True, detail=said, cure=f"for that, start one: `ambient {service}`")
         return Finding(service, ok=False, detail="none is running", cure=f"start one: `ambient {service}`")
     except BusError as error:
         return Finding(

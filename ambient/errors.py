@@ -24,6 +24,8 @@ __all__ = [
     "ModuleUnusable",
     "OutputUnavailable",
     "QuestionRejected",
+    "ReceiptPending",
+    "ReceiptUnusable",
     "Rejected",
     "ServiceMissing",
     "StillOpen",
@@ -122,6 +124,14 @@ class StillOpen(AmbientError, TimeoutError):
             f"{self.within}: ask again with `vcp.result({task!r})`, or see what it waits for with `vcp.why({task!r})`"
         )
         self.task = task
+
+
+class ReceiptPending(AmbientError, TimeoutError):
+    """The task's verdict is in no checkpoint that may be shown, yet: ask for the receipt again."""
+
+
+class ReceiptUnusable(AmbientError):
+    """The anchor sent a receipt that does not hold: nothing of it is to be believed, and its operator should look into its log."""
 
 
 class TaskNotVerified(AmbientError):

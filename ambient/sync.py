@@ -20,7 +20,19 @@ from ambient.questions import ClusterHealth
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
-from bus.messages import DrainReply, NodeView, TaskState, TaskView, WhyReply
+from anchor.receipt.check import Report
+from bus.messages import (
+    BalanceReply,
+    DrainReply,
+    EnergyReply,
+    NodeView,
+    Ordered,
+    OrderReply,
+    PurseReply,
+    TaskState,
+    TaskView,
+    WhyReply,
+)
 
 __all__ = ["SyncClient", "SyncTask", "connect_sync"]
 
@@ -223,6 +235,28 @@ class SyncClient:
     ) -> list[TaskView]:
         """The newest tasks; see `ambient.Client.tasks`."""
         return self.call(self._client.tasks(client=client, state=state, limit=limit))
+
+    def balance(self, account: str, *, proof: bool = False) -> BalanceReply:
+        """What an account received and gave; see `ambient.Client.balance`."""
+        return self.call(self._client.balance(account, proof=proof))
+
+    def purse(self, client: str) -> PurseReply:
+        """What is held of a client's deposit, and what is free; see `ambient.Client.purse`."""
+        return self.call(self._client.purse(client))
+
+    def energy(self, account: str, *, month: str = "", proof: bool = False) -> EnergyReply:
+        """What an account's month took in energy; see `ambient.Client.energy`."""
+        return self.call(self._client.energy(account, month=month, proof=proof))
+
+    def order(self, ordered: Ordered) -> OrderReply:
+        """Have an operator's order carried out; see `ambient.Client.order`."""
+        return self.call(self._client.order(ordered))
+
+    def receipt(
+        self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, Report]:
+        """The receipt of a task; see `ambient.Client.receipt`."""
+        return self.call(self._client.receipt(task, wait=wait, timeout_s=timeout_s))
 
     def health(self) -> ClusterHealth:
         """Who leads the cluster; see `ambient.Client.health`."""

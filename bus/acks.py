@@ -15,12 +15,15 @@ from nats.aio.msg import Msg
 
 from bus.errors import reason
 
-__all__ = ["FULL", "NO_STREAM", "UNSENT", "WRONG_SEQUENCE", "AckInbox", "StreamRefusal"]
+__all__ = ["FULL", "NO_STREAM", "UNDECIDED", "UNSENT", "WRONG_SEQUENCE", "AckInbox", "StreamRefusal"]
 
 WRONG_SEQUENCE = frozenset({10071, 10164})
 """JetStream's error codes for "wrong last sequence", plain and in a constant form."""
 FULL = frozenset({10077, 10122, 10047, 10023})
 """Its codes for a stream, a server or a disk without room."""
+UNDECIDED = frozenset({10008, 10158, 10163, 10167})
+"""Its codes for a write on which the servers cannot agree at the moment: nobody leads, the same write or one to the same subject is still
+under way, or too many are. It may be stored yet, so it was not refused: send the same again."""
 NO_STREAM = 503
 """No stream takes this subject (NATS' "no responders")."""
 UNSENT = 0

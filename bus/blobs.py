@@ -18,7 +18,7 @@ import nats.js.errors
 from nats.js.api import RawStreamMsg
 
 from bus import leader
-from bus.acks import FULL, WRONG_SEQUENCE
+from bus.acks import FULL, UNDECIDED, WRONG_SEQUENCE
 from bus.connection import Bus
 from bus.errors import (
     BlobCorrupt,
@@ -247,15 +247,16 @@ class Blobs:
                     ) from None
                 if error.err_code in WRONG_SEQUENCE:
                     return False
-                raise BusUnavailable(f"the blob store refused a chunk: {error.description}") from None
+                if error.err_code not in UNDECIDED:
+                    raise BusUnavailable(f"the blob store refused a chunk: {error.description}") from None
+                trouble = error.description or "undecided"
             except (TimeoutError, nats.errors.Error) as error:
-                if loop.time() > deadline or self._bus.client.is_closed:
-                    raise BusUnavailable(
-                        f"the blob store does not answer: try again ({reason(error)})"
-                    ) from None
-                await asyncio.sleep(_RETRY_S)
+                trouble = reason(error)
             else:
                 return True
+            if loop.time() > deadline or self._bus.client.is_closed:
+                raise BusUnavailable(f"the blob store does not answer: try again ({trouble})")
+            await asyncio.sleep(_RETRY_S)
 
     async def _load(self, owner: str, digest: str, at: int, gate: asyncio.Semaphore) -> bytes:
         subject = self._subject(owner, digest, at)

@@ -69,6 +69,7 @@ class _Info(msgspec.Struct):
     state: _State | None = None
     cluster: _Group | None = None
     error: _Error | None = None
+    ts: datetime | None = None
 
 
 class Message(msgspec.Struct):
@@ -110,6 +111,8 @@ class LogState(NamedTuple):
     leadership: tuple[str, str]
     silent_s: list[float]
     """For each other replica, how long before the answer its leader had last heard of it."""
+    at_s: float | None
+    """When it was said, in seconds since the epoch by the clock of who said it; None where it did not say."""
 
 
 class _NoLeader(BusUnavailable):
@@ -232,6 +235,7 @@ async def _ask(bus: Bus, stream: str, subjects: str, timeout_s: float) -> LogSta
         info.state.subjects or {},
         (group.leader, group.leader_since),
         [replica.active / 1e9 for replica in group.replicas],
+        info.ts.timestamp() if info.ts is not None else None,
     )
 
 

@@ -20,7 +20,7 @@ Python's `$` also matches before a final line break, other dialects' does not; t
 DEFAULT_CLUSTER = "home"
 
 LOGS = ("tasks", "assignments", "results", "verdicts")
-"""The durable logs, left to right, as in docs/architecture.md."""
+"""The durable logs of what is computed, left to right, as in docs/architecture.md; `anchors` is the one of what is proven of it."""
 
 _TOKEN = re.compile(TOKEN_PATTERN)
 

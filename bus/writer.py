@@ -14,7 +14,7 @@ import structlog
 from nats.js.api import RawStreamMsg
 
 from bus import leader
-from bus.acks import FULL, NO_STREAM, UNSENT, StreamRefusal
+from bus.acks import FULL, NO_STREAM, UNDECIDED, UNSENT, StreamRefusal
 from bus.commit import RETRY_S, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
@@ -27,6 +27,8 @@ __all__ = ["FencedWriter", "OpenWriter", "Writer"]
 _log = structlog.get_logger("bus.writer")
 
 _ADVICE = "set the cluster up with `ambient up`, or correct AMBIENT_CLUSTER"
+_NO_ANSWER = UNDECIDED | {UNSENT}
+"""What a server or our own connection says that leaves open whether the message is stored, or will be."""
 
 
 class FencedWriter[T](Writer[T]):
@@ -159,7 +161,7 @@ class OpenWriter[T](Writer[T]):
 
     async def _refusal(self, error: BaseException) -> BusError | None:
         """The error to tell a person, or None for a mere lack of an answer."""
-        if not isinstance(error, StreamRefusal) or error.code == UNSENT or not self._bus.is_connected:
+        if not isinstance(error, StreamRefusal) or error.code in _NO_ANSWER or not self._bus.is_connected:
             return None
         if self._is_gate(error):
             return LogFull(

@@ -29,7 +29,7 @@ class Unfit(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What must be looked up in the blob store: a `module` to read, or whether an `input` exists."""
+    """What must be looked up: in the blob store a `module` to read, or whether an `input` exists; or a client's `purse`, named instead of a digest."""
 
     what: str
     digest: str
@@ -76,6 +76,10 @@ class Admission:
         self._waiting[question] = [task]
         return True
 
+    def waiting(self, question: Question) -> int:
+        """How many tasks wait for the answer."""
+        return len(self._waiting.get(question, ()))
+
     def found(self, question: Question, report: ModuleReport | None) -> list[Task]:
         """The blob exists (a module's `report` comes with it): the tasks that waited are to be checked again."""
         if report is not None:
@@ -92,7 +96,7 @@ class Admission:
         return self._waiting.pop(question, [])
 
     def missing(self, question: Question) -> list[Task]:
-        """There is no such blob now: the tasks that waited are to be refused."""
+        """There is no such blob now (or the purse is known): the tasks that waited are to be refused, those at least that it is too little for."""
         return self._waiting.pop(question, [])
 
     def _learn(self, digest: str, known: ModuleReport | Unfit) -> None:

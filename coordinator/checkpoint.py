@@ -69,6 +69,7 @@ class _Open(_Row):
     quiet_since_ms: int
     claimed: int
     rivals: list[_Asked]
+    held: int = 0
 
 
 class _Node(_Row):
@@ -96,6 +97,8 @@ class _State(msgspec.Struct):
     finished: bytes
     finished_last: int
     marks: list[Mark]
+    purses: list[tuple[str, int, int]] = []
+    orders: list[str] = []
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -130,6 +133,8 @@ def pack(fold: Fold) -> bytes:
             finished=finished,
             finished_last=last,
             marks=fold.marks,
+            purses=list(ledger.purses),
+            orders=ledger.purses.orders,
         )
     )
 
@@ -156,6 +161,7 @@ def restore(fold: Fold, packed: bytes, runs: Sequence[Run], now_ms: int) -> None
     ledger.early_needs = {each.task: each for each in state.early_needs}
     ledger.ended = deque(state.ended, maxlen=ledger.ended.maxlen)
     ledger.finished.unpack(state.finished, state.finished_last, runs)
+    ledger.purses.restore(state.purses, state.orders)
     fold.early_claims = dict(state.early_claims)
     fold.marks = state.marks
     for each, asked in tasks:
@@ -182,6 +188,8 @@ def _packed(task: Task) -> _Open:
         task.quiet_since_ms,
         task.claimed,
         [_Asked(r.source, r.at_ms, r.raw, r.digest, r.together) for r in task.rivals or ()],
+        # Of a task that was never assigned no log says yet that anything is held: whoever leads next admits it anew.
+        task.held if task.attempt else 0,
     )
 
 
@@ -221,6 +229,8 @@ def _unpack(fold: Fold, packed: _Open, asked: tuple[Submission | None, list[Subm
         fold.ledger.attach(task, own)
     task.quiet_since_ms, task.claimed = packed.quiet_since_ms, packed.claimed
     task.rivals = rivals or None
+    if packed.held:
+        fold.ledger.hold(task, packed.held)
     fold.ledger.open[task.name] = task
     for held in packed.holders:
         _hold(fold, task, held)

@@ -37,6 +37,7 @@ from bus.wire import encode
 from coordinator.admission import Admission, Question, Unfit
 from coordinator.drains import Drains
 from coordinator.instructions import Instructions, Placed, Stopped, Token
+from coordinator.ledger import client_of
 from coordinator.patrol import Patrol
 from coordinator.registry import DEAD, LEFT
 from coordinator.schedule import Schedule
@@ -172,10 +173,45 @@ class Core(Schedule):
             if answer is not None:
                 self.ledger.unfit(task, answer.field, answer.limit)
                 return
+            if task.reward and not self._holds(task):
+                return
             task.admitted = True
             self.ledger.settle(task)
         task.spec = None
         self.begin(task, now_ms)
+
+    def _holds(self, task: Task) -> bool:
+        """Whether the task's reward is held, as of now or before; otherwise it waits until it is sure what its client has."""
+        client = client_of(task.name)
+        if not task.held:
+            if self.ledger.purses.free(client) < task.reward:
+                question = Question("purse", client)
+                if self.admission.wait(question, task):
+                    self.out.ask.append(question)
+                return False
+            self.ledger.hold(task, task.reward)
+        return True
+
+    def purse_waiting(self, question: Question) -> int:
+        """How many tasks wait to hear what their client has; whoever finds that out does it for these, and not for later ones."""
+        return self.admission.waiting(question)
+
+    def purse_known(self, question: Question, asked: int) -> None:
+        """ANCHORS and VERDICTS are folded as far as they went when `asked` tasks waited: of these, what is not covered now is refused."""
+        waited = self.admission.missing(question)
+        for task in waited[:asked]:
+            if not task.closing and not task.admitted:
+                self._covered(task, question.digest)
+        self.ledger.fresh.extend(waited[asked:])
+
+    def _covered(self, task: Task, client: str) -> None:
+        free = self.ledger.purses.free(client)
+        if free < task.reward:
+            limit = f"must be at most the {max(0, free)} msat that {client} has free: deposit more, or wait for verdicts"
+            self.ledger.unfit(task, "reward", limit)
+        else:
+            self.ledger.hold(task, task.reward)
+            self.ledger.fresh.append(task)
 
     def _refuse(self) -> None:
         for decision in list(self.ledger.refusals.values()):

@@ -6,19 +6,23 @@ to its hello only once its enrolment is durable, and that only the leader answer
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain
 
 import msgspec
 import structlog
 from nats.aio.subscription import Subscription
 
 from bus.connection import Bus, Received
-from bus.errors import BadSignature, Malformed
+from bus.errors import BadSignature, BusError, Malformed, ServiceFailed
 from bus.messages import (
     DrainReply,
     DrainRequest,
     Hello,
     HelloReply,
     NodesReply,
+    PurseReply,
+    PurseRequest,
     ServiceHealth,
     TasksReply,
     TasksRequest,
@@ -52,13 +56,21 @@ class Desk:
     """Listens for the nodes from the start, and tells how it is; answers all questions once it is opened."""
 
     def __init__(
-        self, bus: Bus, core: Core, settings: Settings, wake: Callable[[], None], load: Load
+        self,
+        bus: Bus,
+        core: Core,
+        settings: Settings,
+        wake: Callable[[], None],
+        load: Load,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._bus = bus
         self._core = core
         self._settings = settings
         self._wake = wake
         self._load = load
+        self._now_ms = now_ms
         self._gate = TelemetryGate(core.registry.key)
         self._telemetry: Subscription | None = None
         self._service: ServiceDesk | None = None
@@ -88,12 +100,18 @@ class Desk:
         await desk.answer("drain", DrainRequest, self._drain)
         await desk.answer("undrain", UndrainRequest, self._undrain)
         await desk.answer("health", bytes, lambda _: self._health())
+        await desk.answer("purse", PurseRequest, self._purse)
         await desk.answer("room", bytes, lambda _: self._load.reply())
 
     async def close(self) -> None:
         """Hear and answer no more; nodes that wait for an answer are told to ask again."""
-        for node in list(self._greeting):
-            self._answer(node, HelloReply(ok=False, error="the coordinator changes: say hello again"))
+        for waiting in chain.from_iterable(self._greeting.values()):
+            if not waiting.done():
+                waiting.set_exception(ServiceFailed("the coordinator changes: say hello again"))
+        if self._greeting and self._bus.is_connected:
+            with suppress(BusError):
+                await self._bus.round_trip_ms()  # by then they are answered; what closes first answers nobody
+        self._greeting.clear()
         if self._telemetry is not None and self._bus.is_connected:
             await self._telemetry.unsubscribe()
         if self._service is not None and self._bus.is_connected:
@@ -153,6 +171,9 @@ class Desk:
         except BadSignature as error:
             return HelloReply(ok=False, error=str(error))
         hello = decode(members[-1], _HELLO)
+        if not self._core.leading:
+            # A refusal would end the node for good: this is a moment between two leaders, and no judgement.
+            raise ServiceFailed("this coordinator stands by: ask again, the leader answers")
         reply = self._core.hello(hello, key, self._now_ms())
         if reply is not None and not reply.ok:
             return reply
@@ -190,6 +211,10 @@ class Desk:
             reply, detail=f"{reply.detail}; the cluster is full: {self._load.full}"
         )
 
+    def _purse(self, asked: PurseRequest) -> PurseReply:
+        purses = self._core.ledger.purses
+        return PurseReply(client=asked.client, held=purses.held(asked.client), free=purses.free(asked.client))
+
     def _tasks(self, asked: TasksRequest) -> TasksReply:
         return explain.tasks(self._core, asked)
 
@@ -204,6 +229,3 @@ class Desk:
         reply = self._core.undrain(asked)
         self._wake()
         return reply
-
-    def _now_ms(self) -> int:
-        return int(self._settings.clock() * 1000)

@@ -33,6 +33,8 @@ from coordinator.room import UNKNOWN_MS
 from coordinator.settings import Timing
 from coordinator.tasks import REPLACED, RUNNING, Holder, Submission, Task
 from folds.trimming import Mark
+from ledger.payment import share_of
+from ledger.reading import CarriedOut, read_anchors
 
 __all__ = ["Fold"]
 
@@ -41,6 +43,9 @@ _MANY_CLAIMS = 100_000
 
 
 _Place = tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], Annotated[int, Meta(ge=0, le=2**16 - 1)]]
+
+
+_Amount = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Verdict(msgspec.Struct, tag="verdict", tag_field="kind"):
@@ -54,6 +59,9 @@ class _Verdict(msgspec.Struct, tag="verdict", tag_field="kind"):
     dissent: tuple[str, ...] = ()
     faulted: tuple[str, ...] = ()
     evidence: tuple[_Place, ...] = ()
+    fuel: _Amount = 0
+    reward: _Amount = 0
+    price: _Amount = 0
 
 
 class _Claim(msgspec.Struct):
@@ -85,7 +93,7 @@ class Fold:
         self.registry = Registry()
         self.ledger = Ledger(timing.keep_ms)
         self.attempts = Attempts(self.registry, timing)
-        self.positions = {"tasks": 0, "assignments": 0, "results": 0, "verdicts": 0}
+        self.positions = {"tasks": 0, "assignments": 0, "results": 0, "verdicts": 0, "anchors": 0}
         self.epoch = 0
         self.judged_to = 0
         self.skipped = 0
@@ -246,7 +254,13 @@ class Fold:
         self.reputation.count(agreed=verdict.agree, dissented=verdict.dissent, faulted=verdict.faulted)
         for evidence in verdict.evidence:
             self.judged_to = max(self.judged_to, evidence[0])
-        task = self.ledger.apply_verdict(verdict.task, place, verdict.status, verdict.spec, verdict.source)
+        paid = 0
+        if verdict.reward:
+            share = share_of(verdict.reward, verdict.price, verdict.fuel, verdict.status, verdict.agree)
+            paid = share * len(verdict.agree)
+        task = self.ledger.apply_verdict(
+            verdict.task, place, verdict.status, verdict.spec, verdict.source, paid=paid
+        )
         if task is not None:
             self.verdict_came(task)
             task.holders = []  # holders know their task: without this cycle both go as soon as nobody needs them
@@ -256,6 +270,18 @@ class Fold:
         task = self.ledger.apply_inconclusive(line)
         if task is not None:
             self.need_arose(task)
+
+    # ANCHORS
+
+    def fold_anchors(self, entry: Entry) -> None:
+        """Clients deposited."""
+        if self._is_old("anchors", entry):
+            return
+        for said in read_anchors(entry.body):
+            if said is None:
+                self.skipped += 1
+            elif isinstance(said, CarriedOut):
+                self.ledger.purses.order(said.order)
 
     def repute(self) -> None:
         """Bring what the verdicts say of nodes into the registry."""

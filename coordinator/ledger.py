@@ -22,8 +22,9 @@ from coordinator.tasks import (
     unpack_finished,
 )
 from folds.remembered import Remembered
+from ledger.purses import Purses
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "client_of"]
 
 _REMEMBERED = 10_000
 
@@ -48,6 +49,7 @@ class Ledger:
         self.refused: OrderedDict[str, Refused] = OrderedDict()
         self.ended: deque[str] = deque(maxlen=_REMEMBERED)
         self.shapes = Shapes()
+        self.purses = Purses()
         self.read_to = 0
         self.bytes_open = 0
         self.held_open = 0
@@ -137,6 +139,8 @@ class Ledger:
         task.attempt = decision.attempt
         if decision.attempt == 1 or not decision.replaces:
             task.answered_need = decision.attempt
+        if decision.reward and not task.held:
+            self.hold(task, decision.reward)
         self.settle(task)
         return task
 
@@ -166,17 +170,40 @@ class Ledger:
         elif source[0] > self.read_to:
             self.refused_ahead.add(source)
 
+    # What is held
+
+    def hold(self, task: Task, reward: int) -> None:
+        """Set the reward aside until the task has its verdict."""
+        task.held = reward
+        self.purses.hold(client_of(task.name), reward)
+
+    def release(self, task: Task) -> None:
+        """Nothing is held for the task any more."""
+        if task.held:
+            self.purses.release(client_of(task.name), task.held)
+            task.held = 0
+
     # What was accepted
 
     def apply_verdict(
-        self, name: str, place: tuple[int, int], status: VerdictStatus, spec: str, source: Source
+        self,
+        name: str,
+        place: tuple[int, int],
+        status: VerdictStatus,
+        spec: str,
+        source: Source,
+        *,
+        paid: int = 0,
     ) -> Task | None:
-        """Close a task whose verdict stands at `place`, (sequence, time in ms); returns the task if it was open."""
+        """Close a task whose verdict stands at `place`, (sequence, time in ms), and cost its client `paid`; returns the task if it was open."""
         task = self.open.pop(name, None)
         if task is None and self._is_finished(name, source):
             return None
         self.early_needs.pop(name, None)
+        if paid:
+            self.purses.pay(client_of(name), paid)
         if task is not None:
+            self.release(task)
             self._own(task, source, spec)
             task.closing = True
             self._uncount(task)
@@ -232,6 +259,7 @@ class Ledger:
         task.priority = spec.priority
         task.deadline_ms = None if spec.deadline is None else int(spec.deadline.timestamp() * 1000)
         task.max_attempts = spec.max_attempts
+        task.reward, task.price = spec.reward, spec.price
         task.together = submission.together
         if spec.work.input_blob is not None:
             task.input = spec.work.input_blob[7:]
@@ -309,6 +337,7 @@ class Ledger:
     def _withdraw(self, task: Task) -> None:
         """Forget a submission that is no task; the next one under its name takes its place."""
         self._uncount(task)
+        self.release(task)
         del self.open[task.name]
         rivals, task.rivals = task.rivals, None
         task.closing = True  # whoever still holds the record must not act on it
@@ -329,6 +358,11 @@ class Ledger:
         self.refused.move_to_end(name)
         if len(self.refused) > _REMEMBERED:
             self.refused.popitem(last=False)
+
+
+def client_of(name: str) -> str:
+    """Whose task it is."""
+    return name.partition(".")[0]
 
 
 def _from_hex(digest: str) -> bytes:

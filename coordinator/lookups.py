@@ -1,11 +1,11 @@
-"""Looking up for the core what is in the blob store: a module's report, or whether an input exists.
+"""Looking up for the core what is in the blob store (a module's report, or whether an input exists), and whether a purse is all that it is.
 
 Guarantees that every question is answered once, however the blob store fails meanwhile, and that only so many are asked at a time.
 Reading a module's sections is work of milliseconds, so it is done in a thread.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -27,12 +27,15 @@ _RETRY_S = 0.5
 
 
 class Lookups:
-    """Answers `Question`s into `core` and calls `answered` after each."""
+    """Answers `Question`s into `core` and calls `answered` after each. `caught_up` waits until all that fills purses is folded."""
 
-    def __init__(self, bus: Bus, core: Core, answered: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: Bus, core: Core, answered: Callable[[], None], caught_up: Callable[[], Awaitable[None]]
+    ) -> None:
         self._blobs = Blobs(bus, "coordinator")
         self._core = core
         self._answered = answered
+        self._caught_up = caught_up
         self._gate = asyncio.Semaphore(_AT_A_TIME)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,7 +61,7 @@ class Lookups:
                 try:
                     await self._answer(question)
                 except BusUnavailable as error:
-                    _log.warning("the blob store does not answer: asking again", reason=str(error))
+                    _log.warning("a look-up has no answer: asking again", reason=str(error))
                     await asyncio.sleep(_RETRY_S)
                 else:
                     break
@@ -66,6 +69,11 @@ class Lookups:
 
     async def _answer(self, question: Question) -> None:
         core, digest = self._core, question.digest
+        if question.what == "purse":
+            asked = core.purse_waiting(question)
+            await self._caught_up()
+            core.purse_known(question, asked)
+            return
         try:
             if question.what == "input":
                 if await self._blobs.has(digest):

@@ -43,6 +43,8 @@ class Schedule(Fold):
         self.out = Instructions()
         self.room_changed = False
         self.now_ms = 0
+        self.ahead_ms = 0
+        """How far the time that deadlines name is ahead of the time that is passed in, which never jumps."""
         self._rng = rng
         self._deadlines: list[tuple[int, int, Task]] = []
         self._retries: list[tuple[int, int, Task]] = []
@@ -86,7 +88,7 @@ class Schedule(Fold):
         wanting, self._wanting = self._wanting, []
         for task in wanting:
             self.reconsider(task, now_ms)
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
+        while self._deadlines and self._deadlines[0][0] <= now_ms + self.ahead_ms:
             task = heapq.heappop(self._deadlines)[2]
             if not task.closing:
                 self.abandon(task, "expired", "deadline", "its deadline passed before a verdict", now_ms)
@@ -239,6 +241,8 @@ class Schedule(Fold):
             verify=shape.verify,
             together=task.together,
             replaces=_replaced(task, nodes) if task.attempt else (),
+            reward=task.reward,
+            price=task.price,
         )
         holders = self.apply_assigned(decision, now_ms, 0)
         for holder, row in zip(holders, rows, strict=True):

@@ -4,7 +4,6 @@ Times are in milliseconds. The defaults are the design's; tests shorten them ins
 """
 
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +53,8 @@ class Settings:
     Beyond `full_tasks` tasks without a verdict, `full_bytes` of them, or `full_wait_s` seconds of work (which are counted
     from a thousand tasks on), new ones are refused before they are stored; see docs/backpressure.md.
     `open_tasks` and `open_bytes` bound what is held in memory, whatever is in the log: beyond, TASKS is read no further. `url` None
-    means `NATS_URL` or the local default. `clock` gives seconds since the epoch; nothing else in this package asks for the time.
+    means `NATS_URL` or the local default. `clock` gives seconds since the epoch; without it the servers' time counts, not this machine's
+    (`bus.clock`). Nothing else in this package asks for the time.
     `data` holds copies of checkpoints, so that a restart need not fetch them: it may be lost. A checkpoint is made every
     `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
     """
@@ -75,4 +75,4 @@ class Settings:
     timing: Timing = Timing()
     metrics_port: int = 0
     metrics_host: str = LOOPBACK
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] | None = None

@@ -162,8 +162,9 @@ class Task:
 
     __slots__ = (
         "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "claimed", "closing", "closing_durable",
-        "deadline_ms", "digest", "excluded", "holders", "input", "max_attempts", "name", "need", "need_after", "priority", "quiet_since_ms",
-        "raw", "retry_at_ms", "rivals", "shape", "source", "spec", "ticket", "together",
+        "deadline_ms", "digest", "excluded", "held", "holders", "input", "max_attempts", "name", "need",
+        "need_after", "price", "priority", "quiet_since_ms", "raw", "retry_at_ms", "reward", "rivals", "shape",
+        "source", "spec", "ticket", "together",
     )  # fmt: skip
 
     def __init__(self, name: str, source: Source, at_ms: int) -> None:
@@ -178,6 +179,8 @@ class Task:
         self.priority = 0
         self.deadline_ms: int | None = None
         self.max_attempts = 0
+        self.reward = self.price = 0
+        self.held = 0  # what is set aside of its client's purse
         self.together = False
         self.admitted = False
         self.cancelled = 0  # the sequence in TASKS of the last cancel that concerns it

@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
+from bus.clock import ServerClock
 from bus.connection import Bus
-from bus.errors import BusError
+from bus.errors import BusError, BusUnavailable
 from bus.fence import Leadership
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
@@ -45,6 +46,7 @@ _log = structlog.get_logger("coordinator")
 ROLE = "coordinator"
 _HINTS_BEFORE = 1000
 """Entries of RESULTS before the last judged one that are read at start: claims of tasks that are still open."""
+_LOOK_AT_CLOCK_S = 10.0
 _BACKLOG_MAX = 8192
 """Lines that wait to be written before no more tasks are read, and nothing more is decided."""
 
@@ -57,16 +59,19 @@ class Term:
         self._bus = bus
         self._settings = settings
         self._tally = tally or Tally()
+        self._clock = ServerClock(bus, instead=settings.clock)
+        self._now_ms = self._clock.now_ms
         self._tasks = LogReader(bus, "tasks", self._on_tasks)
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
         self._results = LogReader(bus, "results", self._on_results)
+        self._anchors = LogReader(bus, "anchors", self._on_anchors)
         self._lease = Lease(bus, ROLE, settings.name)
         self._courier = Courier(bus)
-        self._lookups = Lookups(bus, self.core, self._wake)
+        self._lookups = Lookups(bus, self.core, self._wake, self._purses_known)
         self._load = Load(settings)
         self._gate = Gatekeeper(bus, self.core, self._load, self._now_ms, settings.gate_every_s)
-        self._desk = Desk(bus, self.core, settings, self._wake, self._load)
+        self._desk = Desk(bus, self.core, settings, self._wake, self._load, now_ms=self._now_ms)
         self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
@@ -92,12 +97,13 @@ class Term:
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes ASSIGNMENTS (raises `Fenced`)."""
+        await self._clock.look()
         await self._desk.listen()
         begun = time.monotonic()
         await self._beside(self._catch_up())
         took_s = round(time.monotonic() - begun, 3)
         _log.info("following", name=self._settings.name, folded=self.core.positions, took_s=took_s)
-        followed = (self._assignments, self._verdicts, self._tasks)
+        followed = (self._assignments, self._verdicts, self._tasks, self._anchors)
         await self._beside(
             self._lease.acquire(),
             self._keeper.run(),
@@ -121,9 +127,11 @@ class Term:
             self._courier.run(),
             self._keeper.run(),
             self._trim(),
+            self._follow_clock(),
             self._writer.ended(),
             self._verdicts.ended(),
             self._tasks.ended(),
+            self._anchors.ended(),
             self._gate.run(),
             self._peers.watch(),
         )
@@ -133,7 +141,7 @@ class Term:
         """End everything that the term began and give the lease up."""
         self.core.leading = False
         await self._desk.close()
-        for reader in (self._tasks, self._results, self._verdicts, self._assignments):
+        for reader in (self._tasks, self._results, self._verdicts, self._assignments, self._anchors):
             await reader.stop()
         if self._writer is not None:
             await self._writer.stop()
@@ -154,7 +162,11 @@ class Term:
         self.core.ledger.read_to = positions["tasks"]
         self.core.verdicts_from = begin.first["verdicts"]
         # VERDICTS first: then most tasks are known to be closed before anything is kept about them.
-        for log, reader in (("verdicts", self._verdicts), ("assignments", self._assignments)):
+        for log, reader in (
+            ("verdicts", self._verdicts),
+            ("assignments", self._assignments),
+            ("anchors", self._anchors),
+        ):
             reader.position = positions[log]
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
@@ -216,6 +228,16 @@ class Term:
             mark(marks, now_ms, self.core.positions)
             forget(self.core, marks, now_ms, self._settings.timing.keep_ms)
 
+    async def _follow_clock(self) -> None:
+        """Deadlines are the clients' and the servers' time: where that is set, they go with it."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_CLOCK_S)
+            try:
+                await self._clock.look()
+            except BusUnavailable as error:
+                _log.debug("the servers tell no time", reason=str(error))
+            self.core.ahead_ms = self._clock.ahead_ms
+
     async def _take_over(self) -> None:
         """Fold what was decided until now, and only then begin to decide."""
         ends = await last_sequences(self._bus, ("verdicts", "assignments"))
@@ -264,6 +286,15 @@ class Term:
         self._carry_out(self.core.take_instructions())
         if self._paused:
             self._pace()
+
+    def _on_anchors(self, entry: Entry) -> None:
+        self.core.fold_anchors(entry)
+
+    async def _purses_known(self) -> None:
+        """Fold ANCHORS and VERDICTS up to where they end now: a client that was told of a deposit or a verdict may count on it."""
+        ends = await last_sequences(self._bus, ("anchors", "verdicts"))
+        await self._anchors.reached(ends["anchors"])
+        await self._verdicts.reached(ends["verdicts"])
 
     async def _tick(self) -> None:
         while True:
@@ -319,6 +350,3 @@ class Term:
         elif load < 0.9 and self._paused:  # noqa: PLR2004 -- not to stop and go with each task
             self._paused = False
             self._tasks.resume()
-
-    def _now_ms(self) -> int:
-        return int(self._settings.clock() * 1000)

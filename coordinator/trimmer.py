@@ -66,7 +66,8 @@ class Trimmer:
         reached = floors(kept)
         if reached is None:
             return {}
-        extents = {log: await extent(self._bus, log) for log in core.positions}
+        # ANCHORS is its own writer's to cut: what stands there is little, and may be for ever.
+        extents = {log: await extent(self._bus, log) for log in core.positions if log != "anchors"}
         core.verdicts_from = extents["verdicts"].first
         return cuts(
             core.marks,

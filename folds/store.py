@@ -9,7 +9,6 @@ Left to others: what the state is (`coordinator`, `verifier`), and what may be c
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +17,7 @@ import nats.js.errors
 import structlog
 from nats.js.api import RawStreamMsg
 
+from bus import leader
 from bus.acks import FULL, WRONG_SEQUENCE
 from bus.blobs import Blobs
 from bus.connection import Bus
@@ -218,12 +218,17 @@ class CheckpointStore:
         old: set[str] = set()
         try:
             every = self._bus.subjects.blob(self._fold, "*", "*", kind="checkpoints")
-            subjects = (await self._bus.js.stream_info(stream, subjects_filter=every)).state.subjects or {}
-            for digest in {subject.split(".")[-2] for subject in subjects} - needed:
+            said = await leader.state(self._bus, stream, subjects=every)
+            for digest in {subject.split(".")[-2] for subject in said.subjects} - needed:
                 subject = self._bus.subjects.blob(self._fold, digest, "*", kind="checkpoints")
                 written = (await self._bus.js.get_last_msg(stream, subject)).time
-                if written is not None and (datetime.now(UTC) - written).total_seconds() > _LEFT_S:
+                # By the server's clock alone: with this machine's, a wrong one would take parts that are just being written for old.
+                if (
+                    written is not None
+                    and said.at_s is not None
+                    and said.at_s - written.timestamp() > _LEFT_S
+                ):
                     old.add(digest)
-        except (TimeoutError, nats.errors.Error) as error:
+        except (TimeoutError, nats.errors.Error, BusUnavailable) as error:
             _log.debug("leftovers stay for now", reason=reason(error))
         return old

@@ -11,30 +11,24 @@ Left to others: that entries are genuine and come in order (`bus`), and which or
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
-
-from bus.errors import Malformed, UnknownKind
-from bus.messages.ledger import Credit, LedgerLine, LedgerState, Order, Ordered
+from bus.messages.ledger import Credit, LedgerState, Order
 from bus.reader import Entry
-from bus.wire import decode, encode, split_lines
+from bus.wire import encode
 from ledger import proof
 from ledger.accounts import Accounts, client_account, node_account
 from ledger.burns import Burns
 from ledger.energy import Energy
+from ledger.reading import CarriedOut, Paid, read_anchors, read_verdicts
 from ledger.tree import Tree
-from ledger.verdicts import Reading, read_verdicts
 
 __all__ = ["REMEMBERED", "Ledger", "Moved", "Sealed", "energy_name"]
 
 REMEMBERED = 16_384
 """Entries of TASKS whose paid tasks are remembered, so that a second verdict for one of them pays nothing."""
-
-_ENVELOPE = b'{"payloadType"'
-_LINE: msgspec.json.Decoder[LedgerLine] = msgspec.json.Decoder(LedgerLine)
-_ORDER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 
 class Sealed(NamedTuple):
@@ -107,7 +101,7 @@ class Ledger:
                     self.energy.add(client_account(verdict.client), verdict.spent(), entry.at_ms)
         self.verdicts = entry.sequence
 
-    def _pay(self, verdict: Reading) -> None:
+    def _pay(self, verdict: Paid) -> None:
         share = verdict.share
         if share:
             self.accounts.give(client_account(verdict.client), share * len(verdict.agree))
@@ -132,36 +126,25 @@ class Ledger:
 
     def fold_anchors(self, entry: Entry) -> None:
         """Take in one entry: carry out its orders, and note the states that were sealed. Lines of other kinds are passed over."""
-        if entry.sequence <= self.anchors:
-            return
-        try:
-            lines = split_lines(entry.body)
-        except Malformed:
-            self.skipped, lines = self.skipped + 1, []
-        for line in lines:
-            try:
-                said = decode(line, _LINE)
-            except UnknownKind:
-                continue  # another part's line, or a newer peer's
-            except Malformed:
-                self.skipped += not line.startswith(_ENVELOPE)
-                continue
-            if isinstance(said, Ordered):
-                self._order(said, entry.sequence)
-            else:
-                self._state(said, line)
-        self.anchors = entry.sequence
+        if entry.sequence > self.anchors:
+            self.fold_lines(entry.sequence, entry.body)
 
-    def _order(self, ordered: Ordered, sequence: int) -> None:
-        try:
-            order = decode(ordered.payload, _ORDER)
-        except Malformed:
-            self.skipped += 1
-            return
+    def fold_lines(self, sequence: int, lines: bytes) -> None:
+        """Take in lines of ANCHORS at `sequence` that were not taken in before."""
+        for said in read_anchors(lines):
+            if said is None:
+                self.skipped += 1
+            elif isinstance(said, CarriedOut):
+                self._order(*said, sequence)
+            else:
+                self._state(*said)
+        self.anchors = sequence
+
+    def _order(self, order: Order, payload: bytes, sequence: int) -> None:
         if order.id in self.orders:
             self.skipped += 1
             return
-        self.orders[order.id] = sha256(ordered.payload).digest()
+        self.orders[order.id] = sha256(payload).digest()
         self.ordered = sequence
         if isinstance(order, Credit):
             self.credited += order.amount
@@ -169,7 +152,7 @@ class Ledger:
         else:
             self.burned += order.amount
             self.accounts.give(order.account, order.amount)
-            self.burns.append(ordered.payload)
+            self.burns.append(payload)
 
     def _state(self, state: LedgerState, line: bytes) -> None:
         if self._proposed is None and _place(state) == (self.verdicts, self.ordered, self.epoch + 1):
@@ -192,6 +175,11 @@ class Ledger:
         return Moved(self.accounts.changed | self._moving.accounts, self.energy.changed | self._moving.energy)
 
     @property
+    def is_sealing(self) -> bool:
+        """Whether a state was proposed that is not durable yet."""
+        return self._proposed is not None
+
+    @property
     def is_sealed(self) -> bool:
         """Whether a state is durable, and nothing has moved since."""
         return self.newest is not None and not any(self.moved)
@@ -201,30 +189,47 @@ class Ledger:
 
         What was sealed before and did not become durable is given up.
         """
+        return self.propose(self.draft()())
+
+    def draft(self) -> Callable[[], Sealed]:
+        """What computes the state as it is now: it shares nothing with this ledger that changes, so a thread may do it.
+
+        Its result is for `propose`, as long as nothing else was sealed meanwhile.
+        """
         moved = self._moving = self.moved
         self.accounts.changed, self.energy.changed = set(), set()
-        before = self.newest
-        accounts = (before.accounts if before else Tree()).updated(
-            {name: self.accounts.text(name) for name in moved.accounts}
+        before = (self.newest.accounts, self.newest.energy) if self.newest else (Tree(), Tree())
+        texts = (
+            {name: self.accounts.text(name) for name in moved.accounts},
+            {energy_name(*key): self.energy.text(*key) for key in moved.energy},
         )
-        energy = (before.energy if before else Tree()).updated(
-            {energy_name(*key): self.energy.text(*key) for key in moved.energy}
-        )
-        state = LedgerState(
-            epoch=self.epoch + 1,
-            verdicts=self.verdicts,
-            anchors=self.ordered,
-            accounts=len(accounts),
-            accounts_root=accounts.root.hex(),
-            energy=len(energy),
-            energy_root=energy.root.hex(),
-            burns=self.burns.count,
-            burns_root=self.burns.root.hex(),
-            credited=self.credited,
-            burned=self.burned,
-        )
-        self._proposed = Sealed(encode(state), state, accounts, energy)
-        return self._proposed
+        sums: dict[str, Any] = {
+            "epoch": self.epoch + 1,
+            "verdicts": self.verdicts,
+            "anchors": self.ordered,
+            "burns": self.burns.count,
+            "burns_root": self.burns.root.hex(),
+            "credited": self.credited,
+            "burned": self.burned,
+        }
+
+        def compute() -> Sealed:
+            accounts, energy = (tree.updated(each) for tree, each in zip(before, texts, strict=True))
+            state = LedgerState(
+                accounts=len(accounts),
+                accounts_root=accounts.root.hex(),
+                energy=len(energy),
+                energy_root=energy.root.hex(),
+                **sums,
+            )
+            return Sealed(encode(state), state, accounts, energy)
+
+        return compute
+
+    def propose(self, sealed: Sealed) -> Sealed:
+        """Wait for this one to become durable."""
+        self._proposed = sealed
+        return sealed
 
 
 def energy_name(account: str, month: str) -> str:

@@ -33,8 +33,8 @@ def sign(order: Order, operator: Identity) -> Ordered:
     )
 
 
-def admit(ordered: Ordered, ledger: Ledger, *, operators: Collection[str], cluster: str) -> bool:
-    """Whether the order is new and is to be written; False where it was carried out before. Raises `OrderRefused`.
+def admit(ordered: Ordered, ledger: Ledger, *, operators: Collection[str], cluster: str) -> str:
+    """The id of an order that may be written; where the ledger has it, it was carried out before. Raises `OrderRefused`.
 
     `operators` are the keys (hex) that may order; `ledger` must have folded ANCHORS to its end, and VERDICTS as far as burns are to reach.
     """
@@ -45,7 +45,7 @@ def admit(ordered: Ordered, ledger: Ledger, *, operators: Collection[str], clust
     if before is not None:
         if before != sha256(ordered.payload).digest():
             raise OrderRefused("id", "is taken by another order: choose another one")
-        return False
+        return order.id
     if isinstance(order, Burn):
         held = ledger.accounts.totals(order.account).balance
         if order.amount > held:
@@ -54,7 +54,7 @@ def admit(ordered: Ordered, ledger: Ledger, *, operators: Collection[str], clust
             )
     elif ledger.credited + order.amount > _CREDITED_MAX:
         raise OrderRefused("amount", f"all credits together must stay below {_CREDITED_MAX} msat")
-    return True
+    return order.id
 
 
 def _opened(ordered: Ordered, operators: Collection[str]) -> Order:

@@ -7,6 +7,8 @@ that is behind in those logs refuses too much at worst, and never promises too m
 
 from collections.abc import Iterable, Iterator
 
+from bus.messages.ledger import Credit, Order
+
 __all__ = ["Purses"]
 
 
@@ -24,6 +26,7 @@ class Purses:
 
     def __init__(self) -> None:
         self._all: dict[str, _Purse] = {}
+        self._orders: set[str] = set()
 
     def __repr__(self) -> str:
         """How many, and what is held in all."""
@@ -33,13 +36,22 @@ class Purses:
         """Client, credited and paid of each; what is held follows from the open tasks."""
         return ((client, each.credited, each.paid) for client, each in self._all.items())
 
-    def restore(self, purses: Iterable[tuple[str, int, int]]) -> None:
-        """Undo `__iter__`."""
+    def restore(self, purses: Iterable[tuple[str, int, int]], orders: Iterable[str]) -> None:
+        """Undo `__iter__` and `orders`."""
+        self._orders = set(orders)
         self._all = {client: _Purse(credited, paid) for client, credited, paid in purses}
 
-    def credit(self, client: str, amount: int) -> None:
-        """The client deposited."""
-        self._purse(client).credited += amount
+    @property
+    def orders(self) -> list[str]:
+        """The ids of the orders that were taken in."""
+        return sorted(self._orders)
+
+    def order(self, order: Order) -> None:
+        """Take in an order that stands in ANCHORS: a credit fills a purse, once; what nodes earned is not in one."""
+        if order.id not in self._orders:
+            self._orders.add(order.id)
+            if isinstance(order, Credit):
+                self._purse(order.account.removeprefix("client/")).credited += order.amount
 
     def free(self, client: str) -> int:
         """What the client may still offer; negative where more was decided than it has."""

@@ -40,6 +40,9 @@ def accepted(name: str, task: OpenTask, outcome: policies.Accept) -> Verdict:
         wall_ms=sample.wall_ms,
         energy_j=math.fsum([vote.energy_j for vote in votes]),
         energy_method=votes[0].energy_method if len(votes) == 1 else _method(votes),
+        energy_each=() if len(votes) == 1 else tuple([(vote.energy_j, vote.energy_method) for vote in votes]),
+        reward=asked.reward,
+        price=asked.price,
         source=asked.source,
     )
 

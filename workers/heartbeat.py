@@ -64,6 +64,7 @@ class Heartbeat:
         self._interval_s = interval_s
         self._before = before
         self._started_ms = time.time_ns() // 1_000_000
+        self._begun_s = time.monotonic()
         self._safe_mode = ""
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
@@ -133,7 +134,7 @@ class Heartbeat:
         meter.update(time.monotonic())
         return Telemetry(
             node=self._node,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=self._started_ms + int((time.monotonic() - self._begun_s) * 1000),
             cpu_free=vitals.cpu_free,
             memory_free=vitals.memory_free,
             latency_ms=round(core.breakers.latency_ms or 0.0, 3),

@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, inspection, nodes, processes, tasks
+from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, tasks
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -19,10 +19,13 @@ from ambient.errors import (
     BusUnavailable,
     LogFull,
     OutputUnavailable,
+    ReceiptPending,
+    ReceiptUnusable,
     StillOpen,
     TaskNotVerified,
     TaskRejected,
 )
+from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
 from metrics.errors import MetricsError
 
@@ -50,7 +53,9 @@ for commands in (
     tasks.commands,
     nodes.commands,
     inspection.commands,
+    ledger.commands,
     audit.commands,
+    receipts.commands,
     cluster.commands,
     processes.commands,
 ):
@@ -114,6 +119,8 @@ def _exit_code(error: Exception) -> Exit:
         (TaskNotVerified, Exit.NOT_VERIFIED),
         (TaskRejected, Exit.REFUSED),
         (StillOpen, Exit.TIMEOUT),
+        (ReceiptPending, Exit.TIMEOUT),
+        (ReceiptUnusable, Exit.UNAVAILABLE),
         (LogFull, Exit.FULL),
         (BusUnavailable, Exit.UNAVAILABLE),
         (OutputUnavailable, Exit.UNAVAILABLE),
@@ -121,6 +128,7 @@ def _exit_code(error: Exception) -> Exit:
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
         (MetricsError, Exit.USAGE),
+        (AnchorError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )
     return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)

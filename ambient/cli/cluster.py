@@ -41,6 +41,12 @@ async def up(
         int, Parameter(validator=AT_LEAST_ONE, help="How many coordinators; one leads.")
     ] = 1,
     verifiers: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="How many verifiers; one leads.")] = 1,
+    anchors: Annotated[
+        int,
+        Parameter(
+            validator=_NONE_OR_MORE, help="How many anchors; one leads. Without one there are no receipts."
+        ),
+    ] = 1,
     slots: Annotated[
         int | None,
         Parameter(validator=AT_LEAST_ONE, help="Guests at a time on each node. Default: the cores."),
@@ -58,6 +64,7 @@ async def up(
         nodes=nodes,
         coordinators=coordinators,
         verifiers=verifiers,
+        anchors=anchors,
         servers=servers,
         port=port,
         strategy=strategy,

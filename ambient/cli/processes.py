@@ -1,4 +1,4 @@
-"""`node`, `coordinator`, `verifier`, `server`: the processes, one each, as containers and init systems run them."""
+"""`node`, `coordinator`, `verifier`, `anchor`, `server`: the processes, one each, as containers and init systems run them."""
 
 import logging
 import secrets
@@ -14,6 +14,7 @@ from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.signing import Identity
 from bus.terms import stop_signals
 
 __all__ = ["commands", "node"]
@@ -174,6 +175,80 @@ async def verifier(
     return Exit.OK
 
 
+async def anchor(
+    *,
+    name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    key: Annotated[
+        Path | None,
+        Parameter(
+            help="File of the key that signs the log, the same for all anchors. Default: one of its own."
+        ),
+    ] = None,
+    origin: Annotated[
+        str | None, Parameter(help="The log's name, for ever. Default: made of cluster and key.")
+    ] = None,
+    every_s: Annotated[
+        float, Parameter(validator=_SOME_TIME, help="Seconds between two signed states, at least.")
+    ] = 1.0,
+    witness: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="", show_default=False, help="Witness whose cosignatures are taken, as a C2SP vkey."
+        ),
+    ] = (),
+    witnesses: Annotated[
+        int,
+        Parameter(
+            validator=validators.Number(gte=0), help="How many must cosign a state before it is shown."
+        ),
+    ] = 0,
+    operator: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="", show_default=False, help="Key (64 hex digits) that may order credits and burns."
+        ),
+    ] = (),
+    operator_key: Annotated[
+        Path | None,
+        Parameter(help="File of such a key, made if it is not there: of an operator on this machine."),
+    ] = None,
+    ledger_every_s: Annotated[
+        float, Parameter(validator=_SOME_TIME, help="Seconds between two states of the ledger, at least.")
+    ] = 10.0,
+    checkpoint_s: _CheckpointS = 10.0,
+    data: _Data = None,
+    metrics: _Metrics = 0,
+    metrics_host: _MetricsHost = "127.0.0.1",
+    log_level: _LogLevel = "info",
+    connection: Connection = Connection(),
+) -> Exit:
+    """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
+    _log_to_stderr(log_level)
+    with needs("anchor"):
+        from anchor.service import run  # noqa: PLC0415 -- an extra
+        from anchor.settings import AnchorSettings  # noqa: PLC0415 -- an extra
+    where = connection.settings
+    own = () if operator_key is None else (Identity.load(operator_key).key,)
+    settings = AnchorSettings(
+        url=where.nats,
+        cluster=where.cluster,
+        data=data or default_data(where.cluster) / "anchor",
+        name=name or f"anchor-{secrets.token_hex(4)}",
+        key=key,
+        origin=origin,
+        every_s=every_s,
+        witnesses=witness,
+        quorum=witnesses,
+        operators=(*operator, *own),
+        ledger_every_s=ledger_every_s,
+        checkpoint_s=checkpoint_s,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
+    )
+    await run(settings)
+    return Exit.OK
+
+
 async def server(
     *,
     port: Annotated[int, Parameter(validator=PORT, help="TCP port on loopback; 0 picks a free one.")] = 4222,
@@ -196,7 +271,7 @@ async def server(
     return Exit.OK
 
 
-commands = (coordinator, verifier, server)
+commands = (coordinator, verifier, anchor, server)
 
 
 def _log_to_stderr(level: str) -> None:

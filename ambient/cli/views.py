@@ -80,7 +80,10 @@ def tasks_table(tasks: Iterable[TaskView]) -> Table:
 
 def service_lines(health: ClusterHealth) -> Iterator[str]:
     """Per service who leads and what is open, how long that takes, and how far it has read each log. Then a line for each standby."""
-    for name, service in (("coordinator", health.coordinator), ("verifier", health.verifier)):
+    services = [("coordinator", health.coordinator), ("verifier", health.verifier)]
+    if health.anchor is not None:
+        services.append(("anchor", health.anchor))
+    for name, service in services:
         if service is None:
             yield f"[bold]{name}[/] [red]does not answer[/]"
             continue

@@ -30,7 +30,7 @@ class ClusterPlan:
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
-    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator` or `verifier`.
+    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier` or `anchor`.
     Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
@@ -39,6 +39,7 @@ class ClusterPlan:
     nodes: int = 3
     coordinators: int = 1
     verifiers: int = 1
+    anchors: int = 0
     servers: int = 1
     port: int = 0
     fsync: bool = True
@@ -60,7 +61,10 @@ class ClusterPlan:
             for n in range(1, self.coordinators + 1)
         ]
         verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
-        return [*coordinators, *verifiers, *(self.node(name, nats) for name in self.node_names())]
+        # One log has one key: all anchors share its file.
+        key = ("--key", str(self.data / "anchor.key"), "--operator-key", str(self.data / "operator.key"))
+        anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
+        return [*coordinators, *verifiers, *anchors, *(self.node(name, nats) for name in self.node_names())]
 
     def node(self, name: str, nats: str) -> ProcessPlan:
         """One node of the cluster."""

@@ -32,7 +32,7 @@ from bus.streams import ensure_streams
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
 
 _DRAIN_S = NODE_DRAIN_S + 2.0
-_STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier"), 5.0), (("server",), 10.0))
+_STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier", "anchor"), 5.0), (("server",), 10.0))
 _PR_SET_PDEATHSIG = 1
 _OFFERED = 0.8
 _DEATHS_AT_START = 3
@@ -230,6 +230,8 @@ class Supervisor:
             async with asyncio.timeout(ready_s):
                 await self._answers(bus, "coordinator")
                 await self._answers(bus, "verifier")
+                if self.plan.anchors:
+                    await self._answers(bus, "anchor")
                 while await self._healthy_nodes(bus) < len(self.plan.node_names()):
                     self._none_dies_again_and_again()
                     await asyncio.sleep(0.05)

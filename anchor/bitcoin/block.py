@@ -17,10 +17,11 @@ __all__ = ["Block", "parse_block"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header and the transactions that it commits to, the coinbase first."""
+    """A header and the transactions that it commits to, the coinbase first; `txids` are theirs, in the same order."""
 
     header: Header
     transactions: tuple[Transaction, ...]
+    txids: tuple[bytes, ...]
 
     def encode(self) -> bytes:
         """As nodes pass it on."""
@@ -40,7 +41,7 @@ def parse_block(data: bytes) -> Block:
     reader.finish()
     if not transactions or not transactions[0].is_coinbase:
         raise Malformed("block.transactions", "the first one must be a coinbase")
-    txids = [tx.txid for tx in transactions]
+    txids = tuple(tx.txid for tx in transactions)
     if blocktree.root(txids) != header.merkle_root or blocktree.is_ambiguous(txids):
         raise Malformed("block.transactions", "they are not those that the header commits to")
-    return Block(header, transactions)
+    return Block(header, transactions, txids)

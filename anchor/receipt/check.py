@@ -13,17 +13,25 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from math import log2
 
+from anchor.receipt.bitcoin.spv import Confirmation
 from anchor.receipt.commitment import commitment
 from anchor.receipt.container import Receipt, read_receipt
 from anchor.receipt.errors import LinkBroken
 from anchor.receipt.merkle import leaf_hash
 from anchor.receipt.note import COSIGNATURE, ED25519, Checkpoint, Key, check_note
 from anchor.receipt.proof import check_inclusion
-from anchor.receipt.spv import Confirmed, check_bitcoin
+from anchor.receipt.published import check_published
 from anchor.receipt.statement import RESULTS, VERDICTS, Statement, read_json
 from anchor.receipt.verdict import Verdict, accepted_by, read_verdict
 
 __all__ = ["Demands", "Report", "check", "check_receipt"]
+
+_NETWORKS = {
+    "main": "the Bitcoin chain",
+    "testnet4": "Bitcoin's test chain testnet4",
+    "signet": "Bitcoin's test chain signet",
+    "regtest": "a private test chain (regtest)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +39,7 @@ class Demands:
     """What the reader trusts and asks for; nothing, unless it is given.
 
     `task` is the task that the receipt must be of, `verifiers` the keys (hex) that may sign verdicts, `logs` the logs' keys, `witnesses` those
-    whose cosignatures count, at least `quorum` of them. `headers` are ids (as hashed) of the blocks of the chain that the reader follows,
+    whose cosignatures count, at least `quorum` of them. `headers` are ids (as hashed) of the blocks of the chain that the reader follows, `network` its name,
     `work` the least number of hashes, `final` that there must be a block at all, and `evidence` that every counted result must be shown.
     """
 
@@ -41,6 +49,7 @@ class Demands:
     witnesses: Collection[Key] = ()
     quorum: int = 0
     headers: Collection[bytes] = ()
+    network: str | None = None
     work: int = 0
     final: bool = False
     evidence: bool = False
@@ -53,9 +62,9 @@ class Report:
     verdict: Verdict
     signer: str
     checkpoint: Checkpoint
-    index: int
+    leaf: int
     witnessed: dict[str, int] = field(default_factory=dict)
-    confirmed: Confirmed | None = None
+    confirmed: Confirmation | None = None
     nodes: dict[str, str] = field(default_factory=dict)
     """The key (hex) that signed each node's result, as far as evidence is there."""
     proven: list[str] = field(default_factory=list)
@@ -120,7 +129,7 @@ def _check_log(receipt: Receipt, report: Report, demands: Demands) -> None:
         )
     report.witnessed = {key.name: signed[key] for key in witnesses}
     report.proven.append(
-        f"It is entry {report.index} of the log {checkpoint.origin}, whose key {log} signed a state of {checkpoint.size} entries."
+        f"It is entry {report.leaf} of the log {checkpoint.origin}, whose key {log} signed a state of {checkpoint.size} entries."
     )
     report.proven.extend(
         f"Witness {name} saw that state at {_when(at)}." for name, at in report.witnessed.items()
@@ -169,7 +178,7 @@ def _check_evidence(evidence: tuple[Statement, ...], report: Report, demands: De
 def _check_chain(receipt: Receipt, report: Report, demands: Demands) -> None:
     checkpoint = report.checkpoint
     if receipt.bitcoin is None:
-        if demands.final or demands.headers or demands.work:
+        if demands.final or demands.headers or demands.work or demands.network:
             raise LinkBroken("confirmations", "no Bitcoin block is shown: get the receipt again later")
         latest = min(report.witnessed.values(), default=None)
         report.unproven.append(
@@ -178,27 +187,33 @@ def _check_chain(receipt: Receipt, report: Report, demands: Demands) -> None:
         )
         return
     committed = commitment(checkpoint.origin, checkpoint.size, checkpoint.root)
-    confirmed = report.confirmed = check_bitcoin(receipt.bitcoin, committed)
-    if demands.headers and (strange := [each for each in confirmed.blocks if each not in demands.headers]):
+    confirmed = report.confirmed = check_published(receipt.bitcoin, committed)
+    if demands.network not in (None, receipt.bitcoin.network):
+        raise LinkBroken("network", f"the block is of {receipt.bitcoin.network}, not of {demands.network}")
+    blocks = [header.hash for header in receipt.bitcoin.proof.headers]
+    if demands.headers and (strange := [each for each in blocks if each not in demands.headers]):
         raise LinkBroken("headers", f"block {strange[0][::-1].hex()} is not in the chain that you gave")
     if confirmed.work < demands.work:
         raise LinkBroken(
             "work", f"2^{log2(confirmed.work):.1f} hashes are shown, you demand 2^{log2(demands.work):.1f}"
         )
-    on_top = len(confirmed.blocks) - 1
+    network = receipt.bitcoin.network
     report.proven.append(
-        f"The log's state is committed to by transaction {confirmed.txid} in block {confirmed.height} "
-        f"({confirmed.blocks[0][::-1].hex()}): by that block's clock it existed at {_when(confirmed.time_s)} at the latest."
+        f"The log's state is committed to by transaction {confirmed.txid[::-1].hex()} in block {confirmed.height} of {_NETWORKS[network]} "
+        f"({confirmed.block[::-1].hex()}): by that block's clock it existed at {_when(confirmed.time_s)} at the latest."
     )
     report.proven.append(
-        f"The block and the {on_top} on top of it took about 2^{log2(confirmed.work):.1f} hashes to make."
+        f"The block and the {confirmed.successors} on top of it took about 2^{log2(confirmed.work):.1f} hashes to make."
     )
     if demands.headers:
         report.proven.append("All of these blocks are in the chain of headers that you gave.")
+    elif network == "main":
+        report.unproven.append(
+            "That these blocks are in the chain that everybody follows: compare the block's id, or give --headers; until then they are worth their work."
+        )
     else:
         report.unproven.append(
-            "That these blocks are in the chain that everybody follows: compare the block's id, or give --headers; "
-            "until then they are worth their work, which on a test chain is next to nothing."
+            f"That nobody made these blocks for the purpose: on {_NETWORKS[network]} work costs little or nothing."
         )
 
 

@@ -12,7 +12,7 @@ from anchor.receipt.dictionary import DICTIONARY
 from anchor.receipt.errors import Malformed
 from anchor.receipt.note import Key, read_key
 from anchor.receipt.proof import LogProof, read_proof, write_proof
-from anchor.receipt.spv import BitcoinProof, read_bitcoin, write_bitcoin
+from anchor.receipt.published import Published, read_published, write_published
 from anchor.receipt.statement import Statement, read_statement, write_statement
 from anchor.receipt.text import decimal, lines_of, text_of
 
@@ -33,7 +33,7 @@ class Receipt(NamedTuple):
     verdict: Statement
     keys: tuple[Key, ...]
     proof: LogProof
-    bitcoin: BitcoinProof | None = None
+    bitcoin: Published | None = None
     evidence: tuple[Statement, ...] = ()
 
 
@@ -45,7 +45,7 @@ def write_receipt(receipt: Receipt) -> bytes:
         ("proof", write_proof(receipt.proof)),
     ]
     if receipt.bitcoin is not None:
-        sections.append(("bitcoin", write_bitcoin(receipt.bitcoin)))
+        sections.append(("bitcoin", write_published(receipt.bitcoin)))
     sections.extend(("evidence", write_statement(each)) for each in receipt.evidence)
     deflate = zlib.compressobj(9, zdict=DICTIONARY)
     unpacked = b"".join(b"%s %d\n%s" % (name.encode(), len(body), body) for name, body in sections)
@@ -69,7 +69,7 @@ def read_receipt(data: bytes) -> Receipt:
             "file", "must have the sections verdict, keys, proof, then bitcoin if any, then evidence if any"
         )
     rest = sections[3:]
-    bitcoin = read_bitcoin(rest.pop(0)[1]) if rest and rest[0][0] == "bitcoin" else None
+    bitcoin = read_published(rest.pop(0)[1]) if rest and rest[0][0] == "bitcoin" else None
     if len(rest) > _MOST_EVIDENCE:
         raise Malformed("evidence", f"is of at most {_MOST_EVIDENCE} nodes, this of {len(rest)}")
     return Receipt(

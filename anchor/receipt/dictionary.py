@@ -8,7 +8,7 @@ __all__ = ["DICTIONARY"]
 DICTIONARY = (
     '"energy_method":"measured","energy_j":0.,"wall_ms":,"peak_memory_bytes":,"stderr":"","exit_code":1,"reason":"'
     '"status":"failed","faulted":["evidence {"payloadType":"application/vnd.ambient.results+merkle","status":"ok",'
-    '{"decision":,"attempt":1,"node":"bitcoin batch\ntransaction\nbranch\ncoinbase\ncoinbase-branch\nheader\nsuccessors\n'
+    '{"decision":,"attempt":1,"node":"bitcoin network\nregtest\nbatch\ntransaction\nbranch\ncoinbase\ncoinbase-branch\nheader\nsuccessors\n'
     'L R proof c2sp.org/tlog-proof@v1\nindex \n\n\N{EM DASH} keys +","dissent":["],"evidence":[[,"verify":{"kind":"signature"},'
     '"verify":{"kind":"quorum","agree":2,"of":3},"spec":"","module":"","input":"","trace":"","attempts":1,"fuel":,"source":['
     'verdict {"payloadType":"application/vnd.ambient.verdicts+merkle","keyid":"","sig":"=="}\n'

@@ -1,5 +1,16 @@
 """Every message of the contract, one name each; see docs/wire.md for examples of all of them."""
 
+from bus.messages.anchor import (
+    CheckpointReply,
+    CheckpointRequest,
+    CosignReply,
+    CosignRequest,
+    Opened,
+    ReceiptReply,
+    ReceiptRequest,
+    Signed,
+    Unlogged,
+)
 from bus.messages.decision import Abandoned, Assigned, Decision, Enrolled, Leader, Refused
 from bus.messages.ledger import (
     BalanceReply,
@@ -11,6 +22,8 @@ from bus.messages.ledger import (
     LedgerState,
     Ordered,
     OrderReply,
+    PurseReply,
+    PurseRequest,
 )
 from bus.messages.node import (
     Assign,
@@ -83,6 +96,10 @@ __all__ = [
     "CancelAttempt",
     "CancelRequest",
     "Capabilities",
+    "CheckpointReply",
+    "CheckpointRequest",
+    "CosignReply",
+    "CosignRequest",
     "Credit",
     "Decision",
     "Digest",
@@ -107,12 +124,17 @@ __all__ = [
     "NodeState",
     "NodeView",
     "NodesReply",
+    "Opened",
     "OrderReply",
     "Ordered",
     "Pending",
     "Place",
     "Progress",
+    "PurseReply",
+    "PurseRequest",
     "Quorum",
+    "ReceiptReply",
+    "ReceiptRequest",
     "Refused",
     "ReputationEntry",
     "ReputationReply",
@@ -121,6 +143,7 @@ __all__ = [
     "RoomReply",
     "ServiceHealth",
     "Signature",
+    "Signed",
     "TaskSpec",
     "TaskState",
     "TaskView",
@@ -130,6 +153,7 @@ __all__ = [
     "Token",
     "Undrain",
     "UndrainRequest",
+    "Unlogged",
     "Verdict",
     "VerdictLine",
     "VerdictRequest",

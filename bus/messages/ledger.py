@@ -25,6 +25,8 @@ __all__ = [
     "Order",
     "OrderReply",
     "Ordered",
+    "PurseReply",
+    "PurseRequest",
 ]
 
 AMOUNT_MAX = 2**53
@@ -94,10 +96,9 @@ LedgerLine = Ordered | LedgerState
 
 
 class OrderReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An order is carried out (`anchors` is where it stands in ANCHORS), or `field` and `limit` say why not."""
+    """An order is carried out and stands in ANCHORS, or `field` and `limit` say why not."""
 
     ok: bool
-    anchors: int = 0
     field: str = ""
     limit: str = ""
 
@@ -112,16 +113,30 @@ class BalanceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BalanceReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an account received and gave, in msat, with VERDICTS folded up to `verdicts`.
 
-    `held` of a client is offered to tasks that have no verdict yet. `proof` is about the state of `epoch`, which may lag a little.
+    `proof` is about the state of `epoch`, which may lag a little. What a client has set aside for tasks without a verdict is
+    still among what it holds: `PurseReply` tells.
     """
 
     account: str
     received: int
     given: int
     verdicts: int
-    held: int = 0
     epoch: int = 0
     proof: str = ""
+
+
+class PurseRequest(Struct, frozen=True):
+    """What may a client still offer?"""
+
+    client: Token
+
+
+class PurseReply(Struct, frozen=True, kw_only=True):
+    """Of what a client deposited, in msat: what is `held` for tasks without a verdict, and what is `free` to be offered."""
+
+    client: str
+    held: int
+    free: int
 
 
 class EnergyRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):

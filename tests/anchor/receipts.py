@@ -1,15 +1,18 @@
 """Receipts made for tests: every part is real (keys, trees, a mined block), only small."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 from anchor.notes import cosign, key_of, sign
+from anchor.receipt.bitcoin import blocktree, spv
+from anchor.receipt.bitcoin.header import Header, target_of
+from anchor.receipt.bitcoin.transaction import Outpoint, Transaction, TxIn, TxOut
 from anchor.receipt.commitment import Step, commitment, op_return, walk
 from anchor.receipt.container import Receipt
 from anchor.receipt.note import Checkpoint, Note
 from anchor.receipt.proof import LogProof
-from anchor.receipt.spv import BitcoinProof
+from anchor.receipt.published import Published
 from anchor.receipt.statement import Statement
-from anchor.receipt.transaction import double_sha256
 from bus import merkle
 from bus.messages import Quorum, Result, Verdict
 from bus.signing import RESULTS, VERDICTS, Identity
@@ -23,7 +26,7 @@ WITNESS_KEY = key_of(WITNESS, WITNESS_NAME, cosigner=True)
 LOG_KEY = key_of(LOG, ORIGIN)
 NODES = {name: Identity.from_seed(name.encode().ljust(32)) for name in ("node-1", "node-2", "node-3")}
 WITNESSED_S = 1_700_000_100
-BITS = bytes.fromhex("ffff7f20")
+BITS = 0x207F_FFFF
 OUTPUT = b"42"
 
 
@@ -101,55 +104,33 @@ def proof_of(leaf: bytes, others: list[bytes], at: int, *, witnessed: bool = Tru
     return LogProof(at, tuple(rfc6962.path(at, leaves)), note)
 
 
-def mine(previous: bytes, root: bytes, time_s: int) -> bytes:
+def mine(previous: bytes, root: bytes, time_s: int) -> Header:
     """A header with the work that a regtest asks for."""
-    nonce = 0
-    while True:
-        header = (
-            (4).to_bytes(4, "little")
-            + previous
-            + root
-            + time_s.to_bytes(4, "little")
-            + BITS
-            + nonce.to_bytes(4, "little")
-        )
-        if int.from_bytes(double_sha256(header), "little") <= 0x7FFFFF << 8 * 29:
-            return header
-        nonce += 1
-
-
-def _transaction(outpoint: bytes, script: bytes, outputs: list[bytes]) -> bytes:
-    body = (2).to_bytes(4, "little") + b"\x01" + outpoint + bytes([len(script)]) + script + b"\xff" * 4
-    body += bytes([len(outputs)]) + b"".join(bytes(8) + bytes([len(each)]) + each for each in outputs)
-    return body + bytes(4)
+    header = Header(4, previous, root, time_s, BITS, 0)
+    while int.from_bytes(header.hash, "little") > target_of(BITS):
+        header = replace(header, nonce=header.nonce + 1)
+    return header
 
 
 def confirmed(
-    committed: bytes, *, height: int = 300, successors: int = 6, batch: tuple[Step, ...] = ()
-) -> BitcoinProof:
-    """The commitment in a block of three transactions, with blocks on top."""
-    transaction = _transaction(
-        b"\x07" * 36, b"", [op_return(walk(committed, batch)), b"\x00\x14" + b"\x09" * 20]
-    )
-    coinbase = _transaction(
-        bytes(32) + b"\xff" * 4, b"\x02" + height.to_bytes(2, "little") + b"\x00", [b"\x51"]
-    )
-    third = double_sha256(b"another transaction")
-    ids = [double_sha256(coinbase), double_sha256(transaction), third]
-    left, right = double_sha256(ids[0] + ids[1]), double_sha256(third + third)
-    header = mine(b"\x05" * 32, double_sha256(left + right), 1_700_000_000)
-    chain = [header]
+    committed: bytes, *, height: int = 300, successors: int = 6, batch: tuple[Step, ...] = (), others: int = 1
+) -> Published:
+    """The commitment in a block of a coinbase, its transaction and `others`, with blocks on top."""
+    paid = TxOut(1000, b"\x00\x14" + sha256(b"change").digest()[:20])
+    spent = TxIn(Outpoint(sha256(b"before").digest(), 1))
+    script = b"\x02" + height.to_bytes(2, "little")
+    transactions = [
+        Transaction(
+            (TxIn(Outpoint(bytes(32), 0xFFFF_FFFF), script),),
+            (TxOut(5_000_000_000, b"\x00\x14" + bytes(20)),),
+        ),
+        Transaction((spent,), (TxOut(0, op_return(walk(committed, batch))), paid)),
+        *(Transaction((spent,), (paid,), lock_time=at) for at in range(others)),
+    ]
+    chain = [mine(b"\x05" * 32, blocktree.root([each.txid for each in transactions]), 1_700_000_000)]
     for at in range(successors):
-        chain.append(mine(double_sha256(chain[-1]), sha256(bytes([at])).digest(), 1_700_000_600 + at))
-    return BitcoinProof(
-        batch=batch,
-        transaction=transaction,
-        branch=(Step(is_left=True, sibling=ids[0]), Step(is_left=False, sibling=right)),
-        coinbase=coinbase,
-        coinbase_branch=(ids[1], right),
-        header=header,
-        successors=tuple(chain[1:]),
-    )
+        chain.append(mine(chain[-1].hash, sha256(bytes([at])).digest(), 1_700_000_600 + at))
+    return Published("regtest", batch, spv.make(transactions, transactions[1].txid, chain))
 
 
 def made(

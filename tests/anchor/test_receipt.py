@@ -3,18 +3,19 @@
 import random
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from anchor.receipt.check import Demands, check, check_receipt
+from anchor.receipt.bitcoin.header import Header, target_of
+from anchor.receipt.bitcoin.spv import SpvProof
+from anchor.receipt.check import Demands, check
 from anchor.receipt.commitment import Step, commitment
 from anchor.receipt.container import MAX_RECEIPT_BYTES, Receipt, read_receipt, write_receipt
 from anchor.receipt.dictionary import DICTIONARY
 from anchor.receipt.errors import LinkBroken, Malformed, ReceiptError
-from anchor.receipt.spv import BitcoinProof
-from anchor.receipt.transaction import double_sha256
 from bus.signing import RESULTS, VERDICTS, Identity
 from bus.wire import encode
 from tests.anchor import receipts
@@ -63,7 +64,7 @@ def test_what_was_proven_is_said_in_words() -> None:
         f"signed by key {receipts.VERIFIER.key}, under the policy 'quorum' (2 of 3 nodes must agree)" in said
     )
     assert "it existed at 2023-11-14 22:13:20 UTC at the latest" in said
-    assert "in block 300" in said
+    assert "in block 300 of a private test chain (regtest)" in said
     assert "took about 2^3.8 hashes" in said
     assert "Witness witness.example saw that state at 2023-11-14 22:15:00 UTC" in said
 
@@ -127,6 +128,31 @@ def test_sections_stand_in_one_order() -> None:
 type Change = Callable[[Receipt], Receipt]
 
 
+def spv(**changes: Any) -> Change:
+    """Other parts of the proof that the transaction is in a block."""
+
+    def change(receipt: Receipt) -> Receipt:
+        bitcoin = receipt.bitcoin
+        assert bitcoin is not None
+        made = {name: value(bitcoin.proof) for name, value in changes.items()}
+        return receipt._replace(bitcoin=bitcoin._replace(proof=replace(bitcoin.proof, **made)))
+
+    return change
+
+
+def published(**changes: Any) -> Change:
+    """Another block, around another commitment."""
+
+    def change(receipt: Receipt) -> Receipt:
+        checkpoint = receipt.proof.checkpoint
+        size = checkpoint.size + changes.pop("more", 0)
+        return receipt._replace(
+            bitcoin=receipts.confirmed(commitment(checkpoint.origin, size, checkpoint.root), **changes)
+        )
+
+    return change
+
+
 def with_bitcoin(**changes: Any) -> Change:
     def change(receipt: Receipt) -> Receipt:
         assert receipt.bitcoin is not None
@@ -135,43 +161,15 @@ def with_bitcoin(**changes: Any) -> Change:
     return change
 
 
-def other_commitment(receipt: Receipt) -> Receipt:
-    checkpoint = receipt.proof.checkpoint
-    return receipt._replace(
-        bitcoin=receipts.confirmed(commitment(checkpoint.origin, checkpoint.size + 1, checkpoint.root))
-    )
-
-
-def cut_depth(receipt: Receipt) -> Receipt:
-    assert receipt.bitcoin is not None
-    return receipt._replace(bitcoin=receipt.bitcoin._replace(branch=receipt.bitcoin.branch[:1]))
-
-
-def unlinked(receipt: Receipt) -> Receipt:
-    bitcoin = receipt.bitcoin
-    assert bitcoin is not None
-    return receipt._replace(
-        bitcoin=bitcoin._replace(
-            successors=(
-                *bitcoin.successors[:3],
-                receipts.mine(bytes(32), bytes(32), 0),
-                *bitcoin.successors[4:],
-            )
-        )
-    )
-
-
-def lazy(receipt: Receipt) -> Receipt:
+def lazy(proof: SpvProof) -> tuple[Header, ...]:
     """The block's header with another nonce, for which no work was done, and successors that do follow it."""
-    bitcoin = receipt.bitcoin
-    assert bitcoin is not None
-    header = bitcoin.header
-    while int.from_bytes(double_sha256(header), "little") <= 0x7FFFFF << 8 * 29:
-        header = header[:76] + (int.from_bytes(header[76:], "little") + 1).to_bytes(4, "little")
+    header = proof.headers[0]
+    while int.from_bytes(header.hash, "little") <= target_of(receipts.BITS):
+        header = replace(header, nonce=header.nonce + 1)
     chain = [header]
     for _ in range(6):
-        chain.append(receipts.mine(double_sha256(chain[-1]), bytes(32), 0))
-    return receipt._replace(bitcoin=bitcoin._replace(header=header, successors=tuple(chain[1:])))
+        chain.append(receipts.mine(chain[-1].hash, bytes(32), 0))
+    return tuple(chain)
 
 
 def statement(identity: Identity, kind: str, line: bytes) -> Change:
@@ -198,12 +196,14 @@ BROKEN: list[tuple[str, str, Change]] = [
     ("a second log's key", "signature of home.example/verdicts", lambda r: r._replace(keys=(r.keys[0], r.keys[0]._replace(public=bytes(32))))),
     ("another leaf", "inclusion in the log", lambda r: r._replace(proof=r.proof._replace(leaf=3))),
     ("another output", "output", logged(encode(receipts.verdict(output=b"43")))),
-    ("another state of the log", "commitment in the transaction", other_commitment),
+    ("another state of the log", "commitment in the transaction", published(more=1)),
     ("another batch", "commitment in the transaction", with_bitcoin(batch=(Step(is_left=True, sibling=bytes(32)),))),
-    ("a branch at another depth", "transaction in the block", cut_depth),
-    ("too few confirmations", "confirmations", lambda r: r._replace(bitcoin=receipts.confirmed(commitment(*r.proof.checkpoint), successors=5))),
-    ("a gap between headers", "successor 4", unlinked),
-    ("a header without work", "block header", lazy),
+    ("another place in the block", "Merkle branch", spv(index=lambda proof: proof.index ^ 2)),
+    ("a branch at another depth", "coinbase branch", spv(branch=lambda proof: proof.branch[:1])),
+    ("another coinbase", "coinbase branch", spv(coinbase=lambda proof: proof.tx)),
+    ("too few confirmations", "headers", published(successors=5)),
+    ("a header without work", "proof of work", spv(headers=lazy)),
+    ("a chain that is easier than its network", "proof of work", with_bitcoin(network="main")),
     ("evidence of another task", "evidence of node node-1", evidence_of(receipts.evidence("me.t2")[0])),
     ("evidence of a stranger", "evidence of node node-9", evidence_of(receipts.shown(receipts.LOG, RESULTS, [encode(receipts.result("node-9"))], 0))),
     ("evidence twice", "evidence of node node-1", evidence_of(GOOD[0], GOOD[0])),
@@ -222,29 +222,6 @@ def test_the_broken_link_is_named(link: str, change: Change) -> None:
     assert broken.value.link == link
 
 
-def test_a_hash_beside_itself_stands_on_one_side_only() -> None:
-    """A tree of Bitcoin repeats the last hash of an odd level to the right: the other spelling would be a second receipt."""
-    receipt = made()
-    bitcoin = receipt.bitcoin
-    assert bitcoin is not None
-    coinbase = double_sha256(bitcoin.coinbase)
-    mirrored = BitcoinProof(
-        **(
-            bitcoin._asdict()
-            | {
-                "branch": (
-                    Step(is_left=True, sibling=double_sha256(bitcoin.transaction)),
-                    *bitcoin.branch[1:],
-                )
-            }
-        )
-    )
-
-    assert coinbase != double_sha256(bitcoin.transaction)
-    with pytest.raises(LinkBroken, match="to the left of itself"):
-        check_receipt(receipt._replace(bitcoin=mirrored), Demands())
-
-
 DEMANDS: list[tuple[str, Demands]] = [
     ("task", Demands(task="me.t2")),
     ("verdict's signer", Demands(verifiers={receipts.LOG.key})),
@@ -252,6 +229,7 @@ DEMANDS: list[tuple[str, Demands]] = [
     ("witnesses", Demands(witnesses={receipts.WITNESS_KEY}, quorum=2)),
     ("witnesses", Demands(quorum=1)),
     ("headers", Demands(headers={bytes(32)})),
+    ("network", Demands(network="main")),
     ("work", Demands(work=2**70)),
 ]
 
@@ -269,7 +247,7 @@ def test_demands_that_are_met_leave_nothing_unsaid() -> None:
     """Keys that the reader named, and blocks in the chain that it follows, are no longer open questions."""
     receipt = made()
     assert receipt.bitcoin is not None
-    blocks = {double_sha256(each) for each in (receipt.bitcoin.header, *receipt.bitcoin.successors)}
+    blocks = {header.hash for header in receipt.bitcoin.proof.headers}
     demands = Demands(
         task="me.t1",
         verifiers={receipts.VERIFIER.key},
@@ -277,6 +255,7 @@ def test_demands_that_are_met_leave_nothing_unsaid() -> None:
         witnesses={receipts.WITNESS_KEY},
         quorum=1,
         headers=blocks,
+        network="regtest",
         work=14,
         final=True,
         evidence=True,
@@ -323,18 +302,11 @@ def test_a_receipt_for_a_million_entries_has_two_kilobytes() -> None:
     receipt = made(with_evidence=False, witnessed=False)
     noise = random.Random(1)  # noqa: S311 -- as incompressible as hashes are
     digests = {name: noise.randbytes(32).hex() for name in ("spec", "module", "input", "trace")}
-    bitcoin = receipt.bitcoin
-    assert bitcoin is not None
+    checkpoint = receipt.proof.checkpoint
     sized = receipt._replace(
         verdict=receipts.shown(receipts.VERIFIER, VERDICTS, [encode(receipts.verdict(**digests))], 0),
         proof=receipt.proof._replace(path=tuple(noise.randbytes(32) for _ in range(20))),
-        bitcoin=bitcoin._replace(
-            transaction=bitcoin.transaction.replace(b"\x07" * 36, noise.randbytes(36)).replace(
-                b"\x09" * 20, noise.randbytes(20)
-            ),
-            branch=bitcoin.branch[:1],
-            coinbase_branch=bitcoin.coinbase_branch[:1],
-        ),
+        bitcoin=receipts.confirmed(commitment(checkpoint.origin, checkpoint.size, checkpoint.root), others=0),
     )
 
     assert len(write_receipt(sized._replace(bitcoin=None))) <= 1400

@@ -59,6 +59,7 @@ def test_the_subjects_are_those_of_the_papers() -> None:
     assert home.assignments == "avcp.home.assignments"
     assert home.results("n1") == "avcp.home.results.n1"
     assert home.verdicts == "avcp.home.verdicts"
+    assert home.anchors == "avcp.home.anchors"
     assert home.telemetry("n1") == "avcp.home.telemetry.n1"
     assert home.assign("n1") == "avcp.home.assign.n1"
     assert home.done("me.t1") == "avcp.home.done.me.t1"

@@ -7,6 +7,7 @@ python -m tests.chaos --seconds 60 --keep DIR     leave what was stored, journal
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main() -> int:
     """Do what the command line says."""
     asked = _arguments()
     keep_quiet()
+    logging.getLogger().addHandler(logging.NullHandler())
     plan = draw(asked.seed, asked.seconds, asked.servers)
     no_disks = own_mounts()
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="ambient-chaos-"))
@@ -35,9 +37,13 @@ def main() -> int:
         f"python -m tests.chaos --seed {asked.seed} --seconds {asked.seconds:g} --servers {asked.servers}"
     )
     _say(f"seed {plan.seed}: {len(plan.faults)} faults in {plan.seconds:g} s; again with `{command}`")
-    outcome = asyncio.run(
-        run(plan, folder, no_disks=no_disks, pace_s=asked.pace_s, settle_s=asked.settle_s, say=_say)
-    )
+    try:
+        outcome = asyncio.run(
+            run(plan, folder, no_disks=no_disks, pace_s=asked.pace_s, settle_s=asked.settle_s, say=_say)
+        )
+    except BaseException:
+        _say(f"\nthe run itself failed, and proves nothing; what was stored, logs and journals: {folder}")
+        raise
     if outcome.holds and asked.keep is None:
         shutil.rmtree(folder)
         return 0

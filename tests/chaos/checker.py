@@ -12,7 +12,10 @@ from bus.messages import Verdict
 from tests.chaos.errands import errand
 from tests.chaos.journal import Acknowledged, Entry, Finished, Heard, Submitted, Trouble
 
-__all__ = ["Finding", "Logged", "check"]
+__all__ = ["Finding", "Logged", "check", "crashes"]
+
+_KILLED, _TOLD, _IN_ORDER, _CUT_SHORT = -9, -15, 0, 4
+_AS_ASKED = frozenset({_KILLED, _TOLD, _IN_ORDER})
 
 
 class Logged(NamedTuple):
@@ -55,6 +58,15 @@ def check(journals: Mapping[str, Sequence[Entry]], logged: Iterable[Logged], see
         if name not in submitted
     ]
     return found
+
+
+def crashes(ended: Mapping[tuple[str, int], int]) -> list[Finding]:
+    """Processes that ended otherwise than by our signals; `ended` counts by name and exit code. A node that is told to end may be cut short."""
+    return [
+        Finding("crash", name, f"ended with {code}, {count} times: see its log")
+        for (name, code), count in ended.items()
+        if code not in _AS_ASKED and not (code == _CUT_SHORT and name.startswith("node-"))
+    ]
 
 
 def _client(

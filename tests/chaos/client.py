@@ -137,7 +137,11 @@ async def main(arguments: Iterable[str] | None = None) -> None:
     journal.write(Begun(now_s()))
     async with connect(asked.nats, cluster=asked.cluster, client=asked.name, timeout_s=None) as client:
         errands = Errands(client, journal, seed=asked.seed, pace_s=asked.pace_s, most_open=asked.most_open)
-        await errands.run(asked.data / STOP)
+        try:
+            await errands.run(asked.data / STOP)
+        except Exception as error:
+            journal.write(Trouble(now_s(), "", f"{type(error).__name__}: {error}"))
+            raise
         journal.write(Finished(now_s()))
         await asyncio.Event().wait()
 

@@ -94,6 +94,7 @@ class Striker:
             "pause": self._paused,
             "server-pause": self._paused,
             "kill-slot": self._slot,
+            "twin": self._doubled,
             "server-part": self._parted,
             "full": self._full,
             "disk": self._disk,
@@ -151,6 +152,16 @@ class Striker:
                 yield (fault.target,)
                 return
         yield ()
+
+    @contextlib.asynccontextmanager
+    async def _doubled(self, fault: Fault) -> AsyncIterator[tuple[str, ...]]:
+        twin = await self.world.twin(fault.target)
+        try:
+            yield (fault.target,)
+        finally:
+            if twin.returncode is None:
+                twin.kill()
+            await twin.wait()
 
     @contextlib.asynccontextmanager
     async def _link(self, fault: Fault) -> AsyncIterator[tuple[str, ...]]:

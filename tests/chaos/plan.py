@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "server-stop": Kind("is told to end (SIGTERM)", ("server",), tail_s=_BACK_S),
         "server-pause": Kind("is paused (SIGSTOP)", ("server",), (0.3, 6.0), tail_s=1.0),
         "server-part": Kind("is parted from the other servers", ("server",), (1.0, 8.0), tail_s=3.0, servers=3),
+        "twin": Kind("is started a second time beside itself", _PROCESSES, (1.0, 8.0)),
         "reset": Kind("loses its connections", _ALL),
         "cut": Kind("loses its connections, and gets no new ones", _ALL, _LINK_S, tail_s=0.5),
         "mute": Kind("hears nothing and is not heard, on open connections", _ALL, _LINK_S, tail_s=0.5),
@@ -87,6 +88,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )  # fmt: skip
 _SELDOM = {"kill-all"}
+_SHORTEST_S = 0.3
 _EVERY = 3
 """Kinds that are seldom come in one round of three."""
 
@@ -130,7 +132,7 @@ def draw(seed: int, seconds: float, servers: int = 1) -> Plan:
     faults: list[Fault] = []
     bag: deque[str] = deque()
     at_s, rounds = min(1.0, seconds / 10), 0
-    while at_s < seconds:
+    while at_s < seconds - _SHORTEST_S:
         if not bag:
             bag.extend(_round(rng, rounds, servers))
             rounds += 1

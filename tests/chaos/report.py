@@ -74,32 +74,32 @@ def figures(journals: Mapping[str, Sequence[Entry]], logged: Sequence[Logged], w
     )
 
 
-def silences(strikes: Iterable[Strike], verdicts_s: Iterable[float]) -> dict[str, float]:
-    """The longest time without any verdict while a fault of each kind lasted, or that began soon after it.
+def silences(strikes: Iterable[Strike], verdicts_s: Iterable[float]) -> dict[str, list[float]]:
+    """By kind, for each fault the longest time without a verdict from its beginning on, in a silence that began before the fault was over or soon after; sorted.
 
-    Faults overlap, so a silence counts for each of them: no kind is better than it looks here, many are worse than they are.
+    Faults overlap, so a silence counts for each of them: no kind is worse than it looks here, many are better.
     """
-    times = sorted(verdicts_s)
-    gaps = list(itertools.pairwise(times))
-    longest: dict[str, float] = {}
+    gaps = list(itertools.pairwise(sorted(verdicts_s)))
+    found: dict[str, list[float]] = {}
     for strike in strikes:
         begins, ends = strike.began_s, strike.ended_s + _AFTER_S
-        own = max((after - before for before, after in gaps if before < ends and after > begins), default=0.0)
-        longest[strike.fault.kind] = max(longest.get(strike.fault.kind, 0.0), own)
-    return longest
+        own = (after - max(before, begins) for before, after in gaps if before < ends and after > begins)
+        found.setdefault(strike.fault.kind, []).append(max(own, default=0.0))
+    return {kind: sorted(each) for kind, each in found.items()}
 
 
 def fault_lines(
     strikes: Sequence[Strike],
     missed: Mapping[str, int],
-    silent_s: Mapping[str, float],
+    silent_s: Mapping[str, Sequence[float]],
     unavailable: Mapping[str, str],
 ) -> Iterator[str]:
     """A row for each kind: how often it struck, and the longest silence; then what this machine did not give."""
     struck = Counter(strike.fault.kind for strike in strikes)
-    yield f"{'fault':<14} {'struck':>6} {'missed':>6}   longest without a verdict"
+    yield f"{'fault':<14} {'struck':>6} {'missed':>6}   then no verdict for: median, longest"
     for kind in sorted({*struck, *missed}):
-        silence = f"{silent_s[kind]:.1f} s" if kind in silent_s else ""
+        own = silent_s.get(kind, ())
+        silence = f"{own[len(own) // 2]:.1f} s, {own[-1]:.1f} s" if own else ""
         yield f"{kind:<14} {struck[kind]:>6} {missed.get(kind, 0) or '':>6}   {silence}"
     for kind, why in unavailable.items():
         yield f"NOT TRIED: {kind}: {why}"

@@ -17,9 +17,9 @@ from bus.messages import Verdict, VerdictLine
 from bus.reader import Entry, LogReader
 from bus.server import NatsCluster
 from bus.signing import VERDICTS, open_signed
-from bus.streams import last_sequence
+from bus.streams import extent
 from tests.chaos import journal
-from tests.chaos.checker import Finding, Logged, check
+from tests.chaos.checker import Finding, Logged, check, crashes
 from tests.chaos.faults import Striker
 from tests.chaos.plan import ROLES, Plan
 from tests.chaos.report import Figures, fault_lines, figures, silences
@@ -66,14 +66,16 @@ async def run(
         say(
             f"faults end; {'every client has all its verdicts' if whole else 'SOME VERDICTS ARE MISSING'} after {took_s:.1f} s"
         )
-        restarts = sum(each.policy.count for each in world.running.values())
-    outcome, logged = await judge(world.servers, world.journals(), plan.seed)
+    # Others than the world's: those reached each other through networks that are gone.
+    servers = NatsCluster(world.plan.data, plan.servers, name=CLUSTER)
+    outcome, logged = await judge(servers, world.journals(), plan.seed)
+    outcome = outcome._replace(findings=(*outcome.findings, *crashes(world.ended)))
     wall_s = time.time() - time.monotonic()
     silent_s = silences(striker.strikes, [each.at_ms / 1000 - wall_s for each in logged])
     say("")
     for line in fault_lines(striker.strikes, striker.missed, silent_s, world.unavailable):
         say(line)
-    say(f"processes were started again {restarts} times")
+    say(f"processes were started again {world.ended.total()} times")
     _tell(outcome, say)
     return outcome
 
@@ -86,11 +88,14 @@ async def judge(
         found = await audit(bus)
         logged = await _verdicts(bus)
     wall_s = time.time() - time.monotonic()
-    return Outcome(found, tuple(check(journals, logged, seed)), figures(journals, logged, wall_s)), logged
+    # The world claims all of it (`World._keep_logs`): what is gone proves nothing.
+    cut = [Finding("cut", each.log, f"begins at {each.first}") for each in found.logs if each.first > 1]
+    findings = (*cut, *check(journals, logged, seed))
+    return Outcome(found, findings, figures(journals, logged, wall_s)), logged
 
 
 async def _verdicts(bus: Bus) -> list[Logged]:
-    """Every verdict in VERDICTS; the audit judges whether they are what they should be."""
+    """Every verdict that VERDICTS has; the audit judges whether they are what they should be. What was cut has no verdict any more."""
     logged: list[Logged] = []
 
     def fold(entry: Entry) -> None:
@@ -99,11 +104,11 @@ async def _verdicts(bus: Bus) -> list[Logged]:
             if isinstance(line, Verdict):
                 logged.append(Logged(entry.sequence, entry.at_ms, line))
 
-    last = await last_sequence(bus, "verdicts")
-    reader = LogReader(bus, "verdicts", fold)
+    span = await extent(bus, "verdicts")
+    reader = LogReader(bus, "verdicts", fold, start=span.first)
     reader.start()
     try:
-        await asyncio.wait_for(reader.reached(last), _READ_S)
+        await asyncio.wait_for(reader.reached(span.last), _READ_S)
     finally:
         await reader.stop()
     return logged
@@ -125,7 +130,7 @@ def _tell(outcome: Outcome, say: Say) -> None:
         say(
             f"  OPEN {task.task or task.source} {task.state} for {task.age_ms / 1000:.1f} s, attempt {task.attempt}"
         )
-    say(f"clients: {len(outcome.findings)} findings")
+    say(f"clients and processes: {len(outcome.findings)} findings")
     for finding in outcome.findings[:_MOST]:
         say(f"  {finding}")
     say("all that is promised holds" if outcome.holds else "NOT ALL THAT IS PROMISED HOLDS")

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bus.messages import Verdict
-from tests.chaos.checker import Logged, check
+from tests.chaos.checker import Logged, check, crashes
 from tests.chaos.errands import errand
 from tests.chaos.journal import Acknowledged, Begun, Entry, Finished, Heard, Submitted, Trouble
 
@@ -116,6 +116,16 @@ def _fail(story: Story) -> None:
 
 def _hang(story: Story) -> None:
     story[0].pop()
+
+
+def test_a_process_that_ends_unasked_is_found() -> None:
+    """By its exit code: it was neither killed nor told to end. Only a node that is told to end may be cut short."""
+    ended = {
+        ("node-1", -9): 3, ("node-1", -15): 1, ("node-2", 4): 1, ("coordinator-1", 0): 2,
+        ("verifier-1", 4): 1, ("coordinator-2", 1): 2, ("nats-0", -11): 1,
+    }  # fmt: skip
+
+    assert {each.task for each in crashes(ended)} == {"verifier-1", "coordinator-2", "nats-0"}
 
 
 def test_an_honest_run_has_no_findings() -> None:

@@ -116,15 +116,15 @@ def test_a_full_disk_takes_nothing_and_later_all_of_it_is_left(tmp_path: Path) -
 
 
 def test_a_silence_counts_for_every_fault_that_it_touches() -> None:
-    """For one that ended long before it, it does not."""
+    """From the fault on; of one that ended long before it, it is not."""
 
     def struck(kind: str, began_s: float, ended_s: float) -> Strike:
         return Strike(Fault(began_s, kind, "node-1"), began_s, ended_s, ("node-1",))
 
-    strikes = [struck("kill", 10, 10), struck("pause", 11, 14), struck("reset", 1, 1)]
+    strikes = [struck("kill", 10, 10), struck("pause", 15, 17), struck("kill", 1, 1)]
+    verdicts_s = [0.5, 1.5, 2.0, 6.5, 12.5, 20.5]
 
-    assert silences(strikes, [0.5, 1.5, 9.5, 12.5, 20.5]) == {"kill": 8.0, "pause": 8.0, "reset": 8.0}
-    assert silences(strikes[2:], [0.5, 1.5, 2.0, 6.5, 20.5]) == {"reset": 4.5}
+    assert silences(strikes, verdicts_s) == {"kill": [4.5, 8.0], "pause": [5.5]}
 
 
 class _Echo:

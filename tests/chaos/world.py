@@ -6,8 +6,10 @@ that clients are processes, too; that all of them are started again when they di
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,9 @@ from typing import Self
 
 from ambient.cluster import ClusterPlan, ProcessPlan, Supervisor
 from ambient.cluster.supervisor import Running
+from bus.connection import Bus
+from bus.subjects import LOGS as CUT_LOGS
+from folds.manifest import Manifest, write_manifest
 from tests.chaos.client import JOURNAL, STOP
 from tests.chaos.journal import Entry, Finished, read
 from tests.chaos.means import Clocks, Disk, Unavailable
@@ -27,6 +32,7 @@ CLUSTER = "chaos"
 _CHECKPOINT_S = "2"
 """More often than anybody would: there is more to tear."""
 _LOOK_S = 0.1
+_ENDED = re.compile(r"ended with (-?\d+)")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -45,12 +51,15 @@ class World(Supervisor):
             slots=1,
             service_options=dict.fromkeys(("coordinator", "verifier"), ("--checkpoint-s", _CHECKPOINT_S)),
         )
-        super().__init__(plan, route=self.routes.between if self.routes is not None else None)
+        route = self.routes.between if self.routes is not None else None
+        super().__init__(plan, on_event=self._on_event, route=route)
         self.folder = folder
         self.links: dict[str, tuple[Proxy, ...]] = {}
         self.disks: dict[str, Disk] = {}
         self.clocks: Clocks | None = None
         self.unavailable: dict[str, str] = {}
+        self.ended: Counter[tuple[str, int]] = Counter()
+        """How often each process ended by itself or was ended, by its exit code."""
         self._seed = seed
         self._pace_s = pace_s
         self._wants_disks = tuple(disks)
@@ -63,6 +72,7 @@ class World(Supervisor):
             if self.routes is not None:
                 await self._open.enter_async_context(self.routes)
             await self.start()
+            await self._keep_logs()
             for name in ROLES["client"]:
                 await self.add(self._client(name))
         except BaseException:
@@ -92,6 +102,13 @@ class World(Supervisor):
         if self.clocks is not None:
             command = ("env", *self.clocks.environment(plan.name), *command)
         return await super().add(replace(plan, command=command))
+
+    async def twin(self, name: str) -> asyncio.subprocess.Process:
+        """Start the same process once more: the same name, the same folder, the same identity. Whoever asks for it ends it."""
+        with (self.plan.data / "logs" / f"{name}.twin.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.running[name].plan.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def wake(self) -> None:
         """Whatever is paused goes on; whatever is held up flows."""
@@ -131,6 +148,18 @@ class World(Supervisor):
         """The name of the stream behind a log."""
         assert log in LOGS
         return f"AVCP_{CLUSTER}_{log.upper()}"
+
+    async def _keep_logs(self) -> None:
+        """Claim a fold that has kept nothing yet: below it no log is cut, also where it is full. What is to be proven must be there."""
+        nothing = Manifest(fold="chaos", version=1, positions=dict.fromkeys(CUT_LOGS, 0), written_ms=0)
+        body, headers = write_manifest(nothing)
+        async with await Bus.connect(self.nats, cluster=CLUSTER, name="chaos") as bus:
+            for _ in range(2):  # a fold's floor is its second newest
+                await bus.js.publish(bus.subjects.checkpoint("chaos"), body, headers=headers)
+
+    def _on_event(self, name: str, what: str) -> None:
+        if ended := _ENDED.match(what):
+            self.ended[name, int(ended[1])] += 1
 
     def _equip(self) -> None:
         try:

@@ -26,7 +26,7 @@ def _core() -> Core:
 
 
 @relaxed
-@given(walks, walks, st.permutations("vatr"))
+@given(walks, walks, st.permutations("vatrd"))
 def test_a_checkpoint_and_the_rest_fold_to_the_same_state(
     before: list[tuple[Any, ...]], after: list[tuple[Any, ...]], order: list[str]
 ) -> None:
@@ -36,7 +36,7 @@ def test_a_checkpoint_and_the_rest_fold_to_the_same_state(
     kept = world.checkpoint()
     play(world, after)
 
-    resumed, folded = world.resumed(kept, "".join(order)), world.folded("vatr")
+    resumed, folded = world.resumed(kept, "".join(order)), world.folded("vatrd")
     for name, kept_task in resumed.ledger.open.items():
         told = folded.ledger.open[name]
         # Whom the leader keeps from a task because they let it lie stands in no log, and is good to know.
@@ -60,7 +60,7 @@ def test_leaders_that_begin_from_checkpoints_end_every_task_once(
         if dice.random() < 0.1:
             kept = world.checkpoint()
         if dice.random() < 0.1:
-            world.resume(kept, "".join(dice.sample("vatr", 4)))
+            world.resume(kept, "".join(dice.sample("vatrd", 5)))
             world.check()
     world.settle()
     world.check()
@@ -116,7 +116,7 @@ def test_an_id_stands_for_its_verdict_for_a_day_and_then_is_free() -> None:
     for name in list(world.held):
         world.revive(name)
     world.flush()
-    for order in ("vatr", "vtar", "vrta"):
+    for order in ("vatrd", "vtard", "dvrta"):
         assert snapshot(world.folded(order))["open"] == snapshot(world.resumed(kept, order))["open"]
         assert world.folded(order).ledger.open["me.a"].source == (source, 0)
 
@@ -127,7 +127,7 @@ def test_a_copy_of_a_task_that_waits_is_kept_and_answered_like_it() -> None:
     sources = [(world.submit(task("a")), 0), (world.submit(task("a")), 0)]
     core = world.resumed(world.checkpoint())
 
-    assert snapshot(core) == snapshot(world.folded("vatr"))
+    assert snapshot(core) == snapshot(world.folded("vatrd"))
 
     core.lead("next", world.now_ms)
     refused = []

@@ -60,7 +60,7 @@ def test_a_claim_that_is_read_before_its_decision_counts() -> None:
     world.flush()
     node = world.decisions(Assigned)[0].nodes[0]
     world.answer(node)
-    ahead, behind = (world.folded(order).ledger.open["me.t"] for order in ("vtra", "vtar"))
+    ahead, behind = (world.folded(order).ledger.open["me.t"] for order in ("vtra", "vtard"))
 
     assert not ahead.is_running()
     assert (ahead.claimed, ahead.quiet_since_ms) == (behind.claimed, behind.quiet_since_ms)

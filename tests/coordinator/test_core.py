@@ -81,7 +81,7 @@ def test_an_inconclusive_that_is_read_before_its_attempt_is_not_forgotten() -> N
     world.submit(task("t", verify=QUORUM))
     world.flush()
     inconclusive(world, need=1, after=1)
-    world.restart(order="vatr")
+    world.restart(order="vatrd")
     world.advance(3000)
     world.flush()
 
@@ -421,6 +421,21 @@ def test_why_tells_what_a_retry_waits_for() -> None:
     assert {each.node: each.chosen for each in reply.nodes}
 
 
+def test_a_clock_that_is_set_moves_deadlines_alone() -> None:
+    """Servers that were an hour behind are put right: what is due expires, and nobody counts as silent or late for it."""
+    world = World(2)
+    due = dt.datetime.fromtimestamp(world.now_ms / 1000 + 1800, dt.UTC).isoformat()
+    world.submit(task("t", deadline=due), task("u"))
+    world.flush()
+    world.core.ahead_ms = 3_600_000
+    world.turn()
+    world.flush()
+
+    assert [(each.task, each.status) for each in world.decisions(Abandoned)] == [("me.t", "expired")]
+    assert len(world.decisions(Assigned)) == 2
+    assert world.core.registry.counts()["healthy"] == 2
+
+
 def test_a_verdict_names_the_submission_that_owned_the_name() -> None:
     """Two submissions under one name, the first refused: whoever reads TASKS and VERDICTS before ASSIGNMENTS tells them apart."""
     world = World(1)
@@ -429,7 +444,7 @@ def test_a_verdict_names_the_submission_that_owned_the_name() -> None:
     world.answer("n0")
     world.verify()
 
-    assert snapshot(world.folded("tvar")) == snapshot(world.folded("vatr"))
+    assert snapshot(world.folded("tdvar")) == snapshot(world.folded("vatrd"))
 
 
 def test_a_second_submission_brings_the_verdict_again() -> None:
@@ -442,7 +457,7 @@ def test_a_second_submission_brings_the_verdict_again() -> None:
     world._append("tasks", SUBJECTS.submit("me"), [world.logs["tasks"][0].body])
     world.core.fold_tasks(world.logs["tasks"][-1])
     live = world.core.decide(world.now_ms).again
-    soon, late = world.folded("vatr"), world.folded("vatr")
+    soon, late = world.folded("vatrd"), world.folded("vatrd")
     soon.lead("soon", world.now_ms + 1_000)
     late.lead("late", world.now_ms + 100_000)
 

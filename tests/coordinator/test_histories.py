@@ -29,14 +29,15 @@ def _deadline(after_ms: int) -> str:
 
 specs = st.one_of(
     st.builds(
-        lambda i, v, m, p, d: task(
-            i, verify=v, max_attempts=m, priority=p, **({"deadline": _deadline(d)} if d else {})
+        lambda i, v, m, p, d, r: task(
+            i, verify=v, max_attempts=m, priority=p, **({"deadline": _deadline(d)} if d else {}), **r
         ),
         st.one_of(st.none(), ids),
         verify,
         st.integers(1, 4),
         st.integers(0, 9),
         st.sampled_from([0, 0, 0, 5_000, 60_000]),
+        st.sampled_from([{}, {}, {"reward": 10}, {"reward": 7, "price": 3}, {"reward": 100}]),
     ),
     st.builds(lambda i: task(i, work={"module": digest("unknown")}), ids),
     st.builds(lambda i: task(i, work={"args": [1]}), ids),
@@ -56,7 +57,8 @@ steps = st.one_of(
     st.tuples(st.just("revive"), nodes),
     st.tuples(st.just("lose"), nodes),
     st.tuples(st.just("verify")),
-    st.tuples(st.just("restart"), st.integers(0, 5), st.permutations("vatr")),
+    st.tuples(st.just("deposit"), st.integers(1, 60)),
+    st.tuples(st.just("restart"), st.integers(0, 5), st.permutations("vatrd")),
 )
 
 
@@ -77,7 +79,7 @@ def play(world: World, history: list[tuple[Any, ...]]) -> None:
 
 WEIGHTS = {
     "submit": 4, "cancel": 0.4, "flush": 6, "advance": 3, "answer": 9, "lie": 1, "kill": 0.7, "leave": 0.4, "revive": 2,
-    "lose": 0.7, "verify": 5, "restart": 0.6,
+    "lose": 0.7, "verify": 5, "restart": 0.6, "deposit": 0.7,
 }  # fmt: skip
 
 
@@ -100,7 +102,9 @@ def walk(seed: int, length: int) -> list[tuple[Any, ...]]:
             case "answer":
                 said = (node, dice.choice(["ok", "ok", "ok", "ok", "fault", "failed"]))
             case "restart":
-                said = (dice.randint(0, 5), dice.sample("vatr", 4))
+                said = (dice.randint(0, 5), dice.sample("vatrd", 5))
+            case "deposit":
+                said = (dice.randint(1, 60),)
             case "verify":
                 pass
             case _:
@@ -115,8 +119,12 @@ def _spec(dice: random.Random) -> dict[str, Any] | bytes:
     agree, of = dice.choice([(0, 1), (2, 3), (2, 3), (2, 2), (3, 4)])
     verify = {"kind": "quorum", "agree": agree, "of": of} if agree else {"kind": "signature"}
     deadline = {"deadline": _deadline(dice.choice([5_000, 60_000]))} if dice.random() < 0.1 else {}
+    offer = (
+        {"reward": dice.choice([1, 10, 50]), "price": dice.choice([0, 0, 9])} if dice.random() < 0.3 else {}
+    )
     name = dice.choice("abcdefghijklmnop") if dice.random() < 0.5 else None
-    return task(name, verify=verify, max_attempts=dice.randint(1, 5), priority=dice.randint(0, 9), **deadline)
+    attempts, priority = dice.randint(1, 5), dice.randint(0, 9)
+    return task(name, verify=verify, max_attempts=attempts, priority=priority, **deadline, **offer)
 
 
 def submitted(world: World) -> int:
@@ -168,8 +176,8 @@ def test_every_history_ends_with_one_verdict_for_each_task(history: list[tuple[A
 @relaxed
 @given(
     histories,
-    st.lists(st.sampled_from("vatr"), max_size=12),
-    st.permutations("vatr"),
+    st.lists(st.sampled_from("vatrd"), max_size=12),
+    st.permutations("vatrd"),
 )
 def test_the_logs_fold_to_one_state_however_they_are_interleaved(
     history: list[tuple[Any, ...]], sittings: list[str], tail: list[str]
@@ -178,7 +186,7 @@ def test_the_logs_fold_to_one_state_however_they_are_interleaved(
     world = World(timing=Timing(unjudged_ms=10**9))
     play(world, history)
 
-    assert snapshot(world.folded("".join(sittings + tail))) == snapshot(world.folded("vatr"))
+    assert snapshot(world.folded("".join(sittings + tail))) == snapshot(world.folded("vatrd"))
 
 
 @relaxed

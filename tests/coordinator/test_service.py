@@ -8,9 +8,17 @@ import json
 import pytest
 
 from bus.blobs import Blobs
-from bus.messages import Abandoned, NodesReply, TasksReply, TasksRequest
+from bus.connection import Bus
+from bus.errors import ServiceFailed
+from bus.messages import Abandoned, Capabilities, Hello, HelloReply, NodesReply, TasksReply, TasksRequest
+from bus.signing import HELLO, Identity
+from bus.wire import encode
+from coordinator.core import Core
+from coordinator.desk import Desk
 from coordinator.errors import UnknownStrategy
+from coordinator.load import Load
 from coordinator.service import run
+from coordinator.strategies import strategy_named
 from tests.coordinator.cell import Cell
 from tests.coordinator.scripted import ADD, FORBIDDEN, Client, Node, eventually, task, until
 
@@ -290,3 +298,27 @@ async def test_an_unknown_strategy_is_told_at_the_start(cell: Cell) -> None:
     """A typo in the strategy ends the process with the names that there are."""
     with pytest.raises(UnknownStrategy, match="weighted"):
         await run(cell.settings(strategy="wieghted"), stop=asyncio.Event())
+
+
+async def test_between_two_leaders_a_hello_is_not_refused(cell: Cell, bus: Bus) -> None:
+    """Nobody leads at that moment, or the leader goes before the enrolment is durable: the node is told to ask again. A refusal would end it."""
+    settings = cell.settings()
+    core = Core(bus.subjects, strategy_named("weighted"), settings.timing)
+    desk = Desk(bus, core, settings, lambda: None, Load(settings), now_ms=lambda: 0)
+    await desk.listen()
+    await desk.open()
+    asked = asyncio.create_task(_hello(bus))
+    with pytest.raises(ServiceFailed, match="stands by"):
+        await asked
+    core.lead("c", 0)
+    waiting = asyncio.create_task(_hello(bus))
+    await eventually(lambda: core.registry.key("n1"))
+    await desk.close()
+    with pytest.raises(ServiceFailed, match="say hello again"):
+        await waiting
+
+
+async def _hello(bus: Bus) -> HelloReply:
+    capabilities = Capabilities(version="1", engine="e", cores=1, memory_mb=1, slots=1)
+    body = Identity.generate().seal(HELLO, [encode(Hello(node="n1", capabilities=capabilities))])
+    return await bus.request(bus.subjects.service("coordinator", "hello"), body, HelloReply)

@@ -14,6 +14,7 @@ from bus.messages import (
     Assigned,
     CancelAttempt,
     Capabilities,
+    Credit,
     Decision,
     Drain,
     EnrolAgain,
@@ -26,6 +27,7 @@ from bus.messages import (
     Verdict,
 )
 from bus.reader import Entry
+from bus.signing import Identity
 from bus.subjects import Subjects
 from bus.wire import decode, decoder, encode, sha256_hex, split_lines
 from coordinator.checkpoint import pack, restore
@@ -34,6 +36,8 @@ from coordinator.instructions import Instructions
 from coordinator.settings import Timing
 from coordinator.strategies import strategy_named
 from folds.runs import Run, build, merge
+from ledger.book import Ledger
+from ledger.orders import sign
 from sandbox.module import inspect
 from tests.coordinator.scripted import ADD, NOTHING
 from verifier.claims import Claims
@@ -41,6 +45,9 @@ from verifier.core import Core as Judge
 
 SUBJECTS = Subjects("w")
 KEYS = {f"n{i}": f"{i:064x}" for i in range(10)}
+LETTERS = {"v": "verdicts", "a": "assignments", "t": "tasks", "r": "results", "d": "anchors"}
+"""The logs by a letter each; `d` for deposits."""
+OPERATOR = Identity.from_seed(bytes(32))
 _DECISION = decoder(Decision)  # type: ignore[arg-type, var-annotated]
 _TOLD = decoder(Assign | CancelAttempt | EnrolAgain | Drain | Undrain)  # type: ignore[arg-type, var-annotated]
 
@@ -53,7 +60,7 @@ class World:
         self.slots = slots
         self.now_ms = 1_000_000
         self.logs: dict[str, list[Entry]] = {
-            log: [] for log in ("tasks", "assignments", "results", "verdicts")
+            log: [] for log in ("tasks", "assignments", "results", "verdicts", "anchors")
         }
         self.held: dict[str, dict[str, Assign]] = {}
         self.ran: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +92,9 @@ class World:
     def _carry_out(self, instructions: Instructions) -> None:
         self.pending += instructions.lines
         for question in instructions.ask:
-            if question.what == "module" and question.digest == sha256_hex(ADD):
+            if question.what == "purse":
+                self.core.purse_known(question, self.core.purse_waiting(question))
+            elif question.what == "module" and question.digest == sha256_hex(ADD):
                 self.core.blob_found(question, inspect(ADD))
             else:
                 self.core.blob_missing(question, "not stored")
@@ -119,7 +128,7 @@ class World:
             self._carry_out(self.core.take_instructions())
             self.turn()
 
-    def restart(self, *, written: int = 0, order: str = "vatr") -> None:
+    def restart(self, *, written: int = 0, order: str = "vatrd") -> None:
         """The leader dies; `written` of the lines that it decided were written, but it never learned of it."""
         lines = [line for line, _ in self.pending[:written]]
         if lines:
@@ -133,8 +142,7 @@ class World:
     def folded(self, order: str) -> Core:
         """A core that folded the logs; each letter of `order` is a log's next third, or all that is left the last time."""
         core = self._fresh()
-        left = {"v": "verdicts", "a": "assignments", "t": "tasks", "r": "results"}
-        at = dict.fromkeys(left, 0)
+        left, at = LETTERS, dict.fromkeys(LETTERS, 0)
         for position, letter in enumerate(order):
             log = self.logs[left[letter]]
             last = letter not in order[position + 1 :]
@@ -155,17 +163,17 @@ class World:
             finished.merged(group, Run(merge(group)))
         return pack(self.core), list(finished.runs)
 
-    def resumed(self, kept: tuple[bytes, list[Run]], order: str = "vatr") -> Core:
+    def resumed(self, kept: tuple[bytes, list[Run]], order: str = "vatrd") -> Core:
         """A core that was restored from a checkpoint and folded what came since."""
         core = self._fresh()
         restore(core, *kept, self.now_ms)
         for letter in order:
-            log = {"v": "verdicts", "a": "assignments", "t": "tasks", "r": "results"}[letter]
+            log = LETTERS[letter]
             for entry in self.logs[log][core.positions[log] :]:
                 self._fold(core, letter, entry)
         return core
 
-    def resume(self, kept: tuple[bytes, list[Run]], order: str = "vatr") -> None:
+    def resume(self, kept: tuple[bytes, list[Run]], order: str = "vatrd") -> None:
         """The leader dies; its successor begins from a checkpoint."""
         self.pending.clear()
         self.restarts += 1
@@ -183,6 +191,8 @@ class World:
                 core.fold_tasks(entry)
             case "r":
                 core.fold_results(entry)
+            case "d":
+                core.fold_anchors(entry)
 
     def _append(self, log: str, subject: str, lines: list[bytes]) -> int:
         entry = Entry(len(self.logs[log]) + 1, self.now_ms, subject, b"\n".join(lines))
@@ -203,6 +213,14 @@ class World:
         """A client withdraws a task."""
         self._append("tasks", SUBJECTS.cancel(client), [json.dumps({"id": task_id}).encode()])
         self.core.fold_tasks(self.logs["tasks"][-1])
+        self.turn()
+
+    def deposit(self, amount: int, client: str = "me") -> None:
+        """An operator credits a client."""
+        name = f"d{len(self.logs['anchors'])}"
+        order = Credit(cluster="w", id=name, account=f"client/{client}", amount=amount)
+        self._append("anchors", SUBJECTS.anchors, [encode(sign(order, OPERATOR))])
+        self.core.fold_anchors(self.logs["anchors"][-1])
         self.turn()
 
     # Nodes
@@ -273,6 +291,7 @@ class World:
             output_size=len(output),
             trace=NOTHING,
             wall_ms=1.0,
+            fuel=2 * 10**9,
         )
         sequence = self._append("results", SUBJECTS.results(node), [encode(result)])
         self.core.fold_results(self.logs["results"][-1])
@@ -351,9 +370,28 @@ class World:
         assert len(set(refused)) == len(refused)
         judged = [verdict.task for verdict in self.verdicts()]
         assert len(set(judged)) == len(judged)
+        self._check_money()
         if not self.restarts:
             count = len(self.core.registry)
             assert (self.core.registry.used[:count] <= self.core.registry.limit[:count]).all()
+
+    def _check_money(self) -> None:
+        """What was decided to be held, and what verdicts took, never comes to more than was deposited."""
+        book = Ledger()
+        for entry in self.logs["anchors"]:
+            book.fold_anchors(entry)
+        for entry in self.logs["verdicts"]:
+            book.fold_verdicts(entry)
+        ended = {(verdict.task, verdict.source) for verdict in self.verdicts()}
+        held = {
+            each.task: each.reward
+            for each in self.decisions(Assigned)
+            if (each.task, each.source) not in ended
+        }
+        has = book.accounts.totals("client/me")
+        assert sum(held.values()) <= has.balance, (held, has)
+        assert self.core.ledger.purses.free("me") <= has.balance - sum(held.values())
+        assert self.core.ledger.purses.held("me") == sum(t.held for t in self.core.ledger.open.values())
 
     @staticmethod
     def _check_nodes(made: list[Assigned]) -> None:
@@ -390,6 +428,8 @@ def snapshot(core: Core) -> dict[str, Any]:
         "epoch": core.epoch,
         "positions": core.positions,
         "reputation": core.reputation,
+        "purses": sorted(ledger.purses),
+        "held": {name: task.held for name, task in ledger.open.items() if task.held and task.attempt},
         "keys": {node: core.registry.key(node) for node in KEYS},
     }
 

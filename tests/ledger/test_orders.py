@@ -19,7 +19,7 @@ CREDIT = Credit(cluster="home", id="a", account="client/ada", amount=10)
 
 def let_in(ordered: Ordered, ledger: Ledger) -> bool:
     """Whether an anchor of the cluster `home` would write it."""
-    return admit(ordered, ledger, operators={OPERATOR.key}, cluster="home")
+    return admit(ordered, ledger, operators={OPERATOR.key}, cluster="home") not in ledger.orders
 
 
 def carried_out(*orders: Credit | Burn) -> Ledger:

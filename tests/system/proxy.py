@@ -56,8 +56,9 @@ class Proxy:
     def reset(self) -> None:
         """Reset all connections (RST, where `cut` ends them in order); new ones are taken."""
         for writer in self._writers:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                writer.transport.abort()
 
     def mend(self) -> None:
         """Pass again."""

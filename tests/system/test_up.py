@@ -93,7 +93,7 @@ async def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         process.kill()
         await asyncio.wait_for(_gone(pids), 30)
 
-        assert len(pids) == 5
+        assert len(pids) == 6
 
 
 async def test_a_restarted_cluster_remembers_its_verdicts(tmp_path: Path) -> None:

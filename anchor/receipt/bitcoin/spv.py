@@ -22,7 +22,17 @@ from anchor.receipt.bitcoin.transaction import Transaction, parse_transaction
 from anchor.receipt.commitment import PAYLOAD_BYTES, op_return
 from anchor.receipt.errors import LinkBroken, Malformed
 
-__all__ = ["MAX_PROOF_BYTES", "SUCCESSORS", "Confirmation", "SpvProof", "check", "committed_by", "make"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_PROOF_BYTES",
+    "MAX_SUCCESSORS",
+    "SUCCESSORS",
+    "Confirmation",
+    "SpvProof",
+    "check",
+    "committed_by",
+    "make",
+]
 
 SUCCESSORS = 6
 """Blocks on top of a transaction's own before it counts as final."""

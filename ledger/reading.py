@@ -1,21 +1,23 @@
-"""The part of VERDICTS that the ledger reads: who is paid what, and what each counted result took. Outputs stay undecoded.
+"""The parts of VERDICTS and ANCHORS that the ledger reads: who is paid what, what each counted result took, what was ordered and sealed.
 
-Nothing in an entry raises: a line that is no verdict is passed over, one that breaks the contract is counted.
+Nothing in an entry raises: a line of another kind is passed over, and for one that breaks the contract there is a None to count.
+That an entry is genuine is for its log's fence and its reader to see to. Outputs stay undecoded.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from bus.errors import Malformed, UnknownKind
 from bus.messages import VerdictStatus
+from bus.messages.ledger import LedgerLine, LedgerState, Order, Ordered
 from bus.wire import MAX_LINES, decode, decoder, split_lines
 from ledger.energy import Spent, method_name, microjoules
 from ledger.payment import share_of
 
-__all__ = ["Read", "Reading", "read_verdicts"]
+__all__ = ["CarriedOut", "Paid", "StateSealed", "read_anchors", "read_verdicts"]
 
 _ENVELOPE = b'{"payloadType"'
 
@@ -24,7 +26,7 @@ _Place = tuple[Annotated[int, Meta(ge=0, le=_U63)], Annotated[int, Meta(ge=0, le
 _Joules = Annotated[float, Meta(ge=0, le=1e15)]
 
 
-class Reading(msgspec.Struct, tag="verdict", tag_field="kind", frozen=True):
+class Paid(msgspec.Struct, tag="verdict", tag_field="kind", frozen=True):
     """One verdict, as far as the ledger is concerned."""
 
     task: str
@@ -72,24 +74,59 @@ class Reading(msgspec.Struct, tag="verdict", tag_field="kind", frozen=True):
         return [(part + rest * (not at), self.energy_method) for at in range(count)]
 
 
-_READING = decoder(Reading)
-type Read = Reading | None
-"""None stands for a line that breaks the contract."""
+_PAID = decoder(Paid)
+_LINE: msgspec.json.Decoder[LedgerLine] = msgspec.json.Decoder(LedgerLine)
+_ORDER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 
-def read_verdicts(body: bytes) -> Iterator[Read]:
-    """The verdicts of an entry of VERDICTS, in order. That the entry is genuine is for the log's fence and its reader to see to."""
+def read_verdicts(body: bytes) -> Iterator[Paid | None]:
+    """The verdicts of an entry of VERDICTS, in order."""
+    for line in _lines(body):
+        if line is None:
+            yield None
+        elif not line.startswith(_ENVELOPE):
+            try:
+                yield decode(line, _PAID)
+            except UnknownKind:
+                continue
+            except Malformed:
+                yield None
+
+
+class CarriedOut(NamedTuple):
+    """An order that stands in ANCHORS, and its exact bytes."""
+
+    order: Order
+    payload: bytes
+
+
+class StateSealed(NamedTuple):
+    """A state that stands in ANCHORS, and its exact line."""
+
+    state: LedgerState
+    line: bytes
+
+
+def read_anchors(body: bytes) -> Iterator[CarriedOut | StateSealed | None]:
+    """The orders and states of an entry of ANCHORS, in order."""
+    for line in _lines(body):
+        if line is None:
+            yield None
+        elif not line.startswith(_ENVELOPE):
+            try:
+                said = decode(line, _LINE)
+                if isinstance(said, Ordered):
+                    yield CarriedOut(decode(said.payload, _ORDER), said.payload)
+                else:
+                    yield StateSealed(said, line)
+            except UnknownKind:
+                continue  # another part's line, or a newer peer's
+            except Malformed:
+                yield None
+
+
+def _lines(body: bytes) -> Iterator[bytes | None]:
     try:
-        lines = split_lines(body)
+        yield from split_lines(body)
     except Malformed:
         yield None
-        return
-    for line in lines:
-        if line.startswith(_ENVELOPE):
-            continue
-        try:
-            yield decode(line, _READING)
-        except UnknownKind:
-            continue
-        except Malformed:
-            yield None

@@ -1,0 +1,160 @@
+"""`receipt` and `verify`: the proof of one verdict as a file, and its check without anybody's help."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter, validators
+from rich.markup import escape
+
+from ambient.cli.exits import Exit
+from ambient.cli.files import read_file
+from ambient.cli.ledger import is_proof, verify_proof
+from ambient.cli.options import Connection
+from ambient.cli.output import err, out, print_json
+from ambient.cli.tasks import open_client
+from anchor.receipt.check import Report, check
+from anchor.receipt.errors import LinkBroken, ReceiptError
+from anchor.receipt.trust import demands_of
+from bus.errors import Malformed
+
+__all__ = ["commands"]
+
+_SOME = validators.Number(gte=0)
+
+
+async def receipt(
+    task: Annotated[str, Parameter(help="Task: `<client>.<id>`, or `<id>` of our own.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(help="File to write.")],
+    wait: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Until it is published under enough blocks, where the cluster does that."
+        ),
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        Parameter(validator=validators.Number(gt=0), help="Seconds to wait, then take what there is."),
+    ] = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Write the receipt of a task: one file that proves its verdict to anyone, offline (`ambient verify`)."""
+    async with open_client(connection) as client:
+        data, report = await client.receipt(task, wait=wait, timeout_s=timeout)
+    output.write_bytes(data)
+    if connection.json:
+        print_json(_told(report, output, len(data)))
+        return Exit.OK
+    final = "final" if report.confirmed is not None else "not published on Bitcoin"
+    err.print(
+        f"{output}: {len(data):,} bytes, entry {report.leaf} of {escape(report.checkpoint.origin)}, "
+        f"{len(report.nodes)} signed results, {final}; `ambient verify {output}` checks it"
+    )
+    return Exit.OK
+
+
+def verify(
+    file: Annotated[Path, Parameter(help="A receipt, or a proof from the ledger.")],
+    /,
+    *,
+    task: Annotated[str | None, Parameter(help="The task that it must be of, `<client>.<id>`.")] = None,
+    verifier_key: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Key that may sign verdicts, in hex."),
+    ] = (),
+    log_key: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Log that you trust, as a C2SP vkey."),
+    ] = (),
+    witness: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="Witness that you trust, as a C2SP vkey."),
+    ] = (),
+    witnesses: Annotated[int, Parameter(validator=_SOME, help="How many of them must have cosigned.")] = 0,
+    headers: Annotated[
+        Path | None, Parameter(help="File of the block headers that you follow, 80 bytes each.")
+    ] = None,
+    network: Annotated[
+        Literal["main", "testnet4", "signet", "regtest"] | None,
+        Parameter(help="Chain that the block must be of."),
+    ] = None,
+    work: Annotated[int, Parameter(validator=_SOME, help="The least work, as a power of two.")] = 0,
+    final: Annotated[bool, Parameter(negative="", help="There must be a block.")] = False,
+    evidence: Annotated[bool, Parameter(negative="", help="Every counted result must be shown.")] = False,
+    commitment: Annotated[
+        str | None, Parameter(help="Of a proof from the ledger: the commitment to its state, in hex.")
+    ] = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Check a receipt, or a proof from the ledger, and say what it proves and what not. Needs no network, no cluster and no trust in either.
+
+    Exits 0 only if every link holds, and all that you demand of it; else it names the link that is broken.
+    """
+    data = read_file("FILE", file)
+    if is_proof(data):
+        return verify_proof(data, commitment, as_json=connection.json)
+    try:
+        demands = demands_of(
+            task=task,
+            verifier_keys=verifier_key,
+            log_keys=log_key,
+            witnesses=witness,
+            quorum=witnesses,
+            headers=None if headers is None else read_file("--headers", headers),
+            network=network,
+            work_bits=work,
+            final=final,
+            evidence=evidence,
+        )
+    except ReceiptError as error:
+        raise Malformed(f"--{getattr(error, 'field', '')}", str(getattr(error, "limit", error))) from None
+    try:
+        report = check(data, demands)
+    except ReceiptError as error:
+        if connection.json:
+            link = error.link if isinstance(error, LinkBroken) else ""
+            print_json({"holds": False, "link": link, "error": str(error)})
+        err.print(f"[bold red]broken[/] {escape(str(error))}")
+        return Exit.NOT_VERIFIED
+    if connection.json:
+        print_json(_told(report, file, len(data)))
+        return Exit.OK
+    for each in report.proven:
+        out.print(f"[green]✓[/] {escape(each)}")
+    for each in report.unproven:
+        out.print(f"[yellow]·[/] Not proven: {escape(each)}")
+    return Exit.OK
+
+
+def _told(report: Report, file: Path, size: int) -> dict[str, object]:
+    """The report for scripts: the same, without sentences to take apart."""
+    confirmed = report.confirmed
+    return {
+        "holds": True,
+        "file": str(file),
+        "bytes": size,
+        "task": report.verdict.task,
+        "status": report.verdict.status,
+        "output_digest": report.verdict.output_digest,
+        "verifier_key": report.signer,
+        "log": report.checkpoint.origin,
+        "leaf": report.leaf,
+        "size": report.checkpoint.size,
+        "witnesses": report.witnessed,
+        "nodes": report.nodes,
+        "block": None
+        if confirmed is None
+        else {
+            "txid": confirmed.txid[::-1].hex(),
+            "block": confirmed.block[::-1].hex(),
+            "height": confirmed.height,
+            "time_s": confirmed.time_s,
+            "work": str(confirmed.work),
+        },
+        "proven": report.proven,
+        "unproven": report.unproven,
+    }
+
+
+commands = (receipt, verify)
