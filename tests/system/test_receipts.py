@@ -37,7 +37,7 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
             verdict = await client.run(GUESTS / "add.wasm", 40, 2, entry="add", id="t1", verify="quorum:2/3")
             health = await client.health()
         unknown = await ambient("receipt", "nothing", "--output", str(file), *where)
-        made = await ambient("receipt", "t1", "--output", str(file), "--wait", "--timeout", "30", *where)
+        made = await ambient("receipt", "t1", "--output", str(file), "--wait", "--timeout", "55", *where)
         doctor = await ambient("doctor", *where)
 
     assert health.anchor is not None
