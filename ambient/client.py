@@ -134,7 +134,7 @@ class Client(Questions):
             id: the task's id, a token. The same id with the same task gives the same verdict, without running it again.
             check: whether a task that was not verified raises; otherwise its verdict is returned like any other.
             timeout_s: how long to wait. The task goes on beyond it.
-            **options: see `TaskOptions`: `entry`, `env`, `verify`, `limits`, `place`, `priority`, `deadline`, `max_attempts`.
+            **options: see `TaskOptions`: `entry`, `env`, `verify`, `limits`, `place`, `priority`, `deadline`, `max_attempts`, `reward`, `price`.
 
         Raises:
             TaskFailed, TaskCancelled, TaskExpired: how the task ended, with its `verdict`.

@@ -10,10 +10,18 @@ from ambient.errors import BusUnavailable, mapped
 from ambient.task import Task
 from bus.connection import Bus
 from bus.messages import (
+    BalanceReply,
+    BalanceRequest,
     DrainReply,
     DrainRequest,
+    EnergyReply,
+    EnergyRequest,
     NodesReply,
     NodeView,
+    Ordered,
+    OrderReply,
+    PurseReply,
+    PurseRequest,
     ServiceHealth,
     TasksReply,
     TasksRequest,
@@ -111,6 +119,28 @@ class Questions(ABC):
         return ClusterHealth(
             coordinator, verifier, round_trip_ms, tuple(chain.from_iterable(standbys)), anchor
         )
+
+    async def balance(self, account: str, *, proof: bool = False) -> BalanceReply:
+        """What an account (`client/<name>`, `node/<name>`) received and gave in msat, with `proof` as a document for `ledger.proof`.
+
+        Raises `ServiceMissing` where no anchor runs, `QuestionRejected` for what is no account, or where nothing is sealed yet.
+        """
+        return await self._ask(
+            "anchor", "balance", BalanceRequest(account=account, proof=proof), BalanceReply
+        )
+
+    async def purse(self, client: str) -> PurseReply:
+        """What is held of a client's deposit for tasks without a verdict, and what is free. Raises `ServiceMissing` where no coordinator runs."""
+        return await self._ask("coordinator", "purse", PurseRequest(client), PurseReply)
+
+    async def energy(self, account: str, *, month: str = "", proof: bool = False) -> EnergyReply:
+        """What an account's month (`2026-07`; its last one if not given) took in energy. Raises as `balance` does."""
+        question = EnergyRequest(account=account, month=month, proof=proof)
+        return await self._ask("anchor", "energy", question, EnergyReply)
+
+    async def order(self, ordered: Ordered) -> OrderReply:
+        """Have an operator's signed order (`ledger.orders.sign`) carried out; safe to repeat. Raises `ServiceMissing` where no anchor runs."""
+        return await self._ask("anchor", "order", ordered, OrderReply)
 
     async def _health(self, service: str) -> ServiceHealth | None:
         try:

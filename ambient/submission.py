@@ -39,6 +39,8 @@ class TaskOptions(TypedDict, total=False):
         priority: 0 to 9; higher goes first. Default 4.
         deadline: a datetime with a time zone, or a timedelta from now; later the task is `expired`.
         max_attempts: how often the task may be assigned before it is given up, 1 to 100. Default 5.
+        reward: the most that it may cost, in msat, of what was deposited for this client. Default 0.
+        price: msat for 10⁹ fuel, to each node that agrees, within the reward; by default the reward is shared out.
     """
 
     entry: str
@@ -49,6 +51,8 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     deadline: dt.datetime | dt.timedelta | None
     max_attempts: int
+    reward: int
+    price: int
 
 
 _OPTIONS = frozenset(TaskOptions.__annotations__)
@@ -72,7 +76,7 @@ class Form:
             "place": policies.place(options.get("place")),
             "deadline": policies.deadline(options.get("deadline")),
         }
-        for name in ("priority", "max_attempts"):
+        for name in ("priority", "max_attempts", "reward", "price"):
             if name in options:
                 self._rest[name] = options[name]
 

@@ -21,7 +21,18 @@ from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
 from anchor.receipt.check import Report
-from bus.messages import DrainReply, NodeView, TaskState, TaskView, WhyReply
+from bus.messages import (
+    BalanceReply,
+    DrainReply,
+    EnergyReply,
+    NodeView,
+    Ordered,
+    OrderReply,
+    PurseReply,
+    TaskState,
+    TaskView,
+    WhyReply,
+)
 
 __all__ = ["SyncClient", "SyncTask", "connect_sync"]
 
@@ -224,6 +235,22 @@ class SyncClient:
     ) -> list[TaskView]:
         """The newest tasks; see `ambient.Client.tasks`."""
         return self.call(self._client.tasks(client=client, state=state, limit=limit))
+
+    def balance(self, account: str, *, proof: bool = False) -> BalanceReply:
+        """What an account received and gave; see `ambient.Client.balance`."""
+        return self.call(self._client.balance(account, proof=proof))
+
+    def purse(self, client: str) -> PurseReply:
+        """What is held of a client's deposit, and what is free; see `ambient.Client.purse`."""
+        return self.call(self._client.purse(client))
+
+    def energy(self, account: str, *, month: str = "", proof: bool = False) -> EnergyReply:
+        """What an account's month took in energy; see `ambient.Client.energy`."""
+        return self.call(self._client.energy(account, month=month, proof=proof))
+
+    def order(self, ordered: Ordered) -> OrderReply:
+        """Have an operator's order carried out; see `ambient.Client.order`."""
+        return self.call(self._client.order(ordered))
 
     def receipt(
         self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None

@@ -53,7 +53,7 @@ class Task:
     async def cancel(self) -> None:
         """Withdraw the task: it ends in the verdict `cancelled`, unless another one came first.
 
-        Returns once the request is durable; `result(check=False)` then tells which it was. Raises `BusUnavailable`.
+        Returns once the request is durable; `result(check=False)` then tells which it was. Raises `BusUnavailable`, `LogFull` where there is no room for it.
         """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._courier.cancel(self.id, stored)

@@ -85,14 +85,14 @@ class Blobs:
         if len(data) > MAX_BLOB_BYTES:
             raise Malformed("blob", f"at most {MAX_BLOB_BYTES} bytes are allowed, not {len(data)}")
         digest = sha256_hex(data)
-        chunks = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)] or [b""]
+        count = _count(data)
         mine = await self._last(digest, self._owner)
         if mine is None:
             # Chunk 0 is written last: a blob whose first chunk is there is there entirely.
             gate = asyncio.Semaphore(_PARALLEL)
-            await asyncio.gather(*(self._store(digest, at, chunks, gate) for at in range(1, len(chunks))))
-            await self._store(digest, 0, chunks, gate)
-        elif (mine.chunks, mine.first) != (len(chunks), chunks[0]):
+            await asyncio.gather(*(self._store(digest, at, data, gate) for at in range(1, count)))
+            await self._store(digest, 0, data, gate)
+        elif (mine.chunks, mine.first) != (count, _chunk(data, 0)):
             raise self._taken(digest)
         return digest
 
@@ -219,27 +219,27 @@ class Blobs:
         if sum(found.subjects.values()) > count:
             raise BusUnavailable(f"the blob store is not up to date yet with {subject}: try again")
 
-    async def _store(self, digest: str, at: int, chunks: list[bytes], gate: asyncio.Semaphore) -> None:
+    async def _store(self, digest: str, at: int, data: bytes, gate: asyncio.Semaphore) -> None:
         async with gate:
-            if await self._write(digest, at, chunks):
+            if await self._write(digest, at, data):
                 return
             # It is there already: from a twin, an upload that broke off, or a try of ours whose answer was lost. Or it is something else.
             there = await self._ask(self._subject(self._owner, digest, at), None)
         if there is None:
             raise BusUnavailable(f"the blob store does not show what it has of sha256:{digest}: try again")
-        if (there.data or b"") != chunks[at]:
+        if (there.data or b"") != _chunk(data, at):
             raise self._taken(digest)
 
-    async def _write(self, digest: str, at: int, chunks: list[bytes]) -> bool:
+    async def _write(self, digest: str, at: int, data: bytes) -> bool:
         """Store one chunk; False where that place is taken. Waits a while for a store that does not answer: it may be electing its leader."""
         subject = self._subject(self._owner, digest, at)
         # Expecting nothing on this subject makes a chunk write-once, also between two that upload at the same time.
-        headers = {_CHUNKS_HEADER: str(len(chunks)), "Nats-Expected-Last-Subject-Sequence": "0"}
+        headers = {_CHUNKS_HEADER: str(_count(data)), "Nats-Expected-Last-Subject-Sequence": "0"}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE_S
         while True:
             try:
-                await self._bus.js.publish(subject, chunks[at], headers=headers, timeout=_ANSWER_S)
+                await self._bus.js.publish(subject, _chunk(data, at), headers=headers, timeout=_ANSWER_S)
             except nats.js.errors.APIError as error:
                 if error.err_code in FULL:
                     raise LogFull(
@@ -268,3 +268,13 @@ class Blobs:
                 f"chunk {at} of sha256:{digest} is missing: upload it again under another owner"
             )
         return message.data or b""
+
+
+def _count(data: bytes) -> int:
+    """How many chunks: one at least."""
+    return max(1, -(-len(data) // CHUNK_BYTES))
+
+
+def _chunk(data: bytes, at: int) -> bytes:
+    # Made when it is sent: all of them at once would be the blob a second time.
+    return data[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES]

@@ -6,7 +6,7 @@ separate members, so every language can recover a member's exact bytes, which si
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Buffer, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -42,7 +42,7 @@ encode = _ENCODER.encode
 """Encode one message to its JSON line (no line break inside or at the end)."""
 
 
-def sha256_hex(data: bytes) -> str:
+def sha256_hex(data: Buffer) -> str:
     """The SHA-256 of `data` in hex: the name of blobs and the binding of results to what was asked."""
     return hashlib.sha256(data).hexdigest()
 

@@ -32,12 +32,12 @@ from coordinator.lookups import Lookups
 from coordinator.peers import Peers
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
-from coordinator.trimmer import Trimmer
+from coordinator.trimmer import Trimmer, forget
 from folds.keeper import Keeper, Snapshot
 from folds.manifest import Manifest
 from folds.shelf import Shelf
 from folds.store import Checkpoint, CheckpointStore
-from folds.trimming import mark
+from folds.trimming import Mark, mark
 
 __all__ = ["ROLE", "Term"]
 
@@ -107,6 +107,7 @@ class Term:
         await self._beside(
             self._lease.acquire(),
             self._keeper.run(),
+            self._age(),
             self._peers.watch(),
             *(reader.ended() for reader in followed),
         )
@@ -217,6 +218,15 @@ class Term:
                 seen = self._keeper.saved
                 await self._trimmer.trim(self._now_ms())
                 self._wake()
+
+    async def _age(self) -> None:
+        """While standing by, let go of what is finished for long: a standby may wait for weeks, and cuts no logs."""
+        marks: list[Mark] = []
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_s)
+            now_ms = self._now_ms()
+            mark(marks, now_ms, self.core.positions)
+            forget(self.core, marks, now_ms, self._settings.timing.keep_ms)
 
     async def _follow_clock(self) -> None:
         """Deadlines are the clients' and the servers' time: where that is set, they go with it."""

@@ -4,6 +4,8 @@ Guarantees what `folds.trimming` does; here is only the asking and the cutting. 
 server is what the rules allow, whoever asks. Enrolments that would go are written anew first, and cut the next time.
 """
 
+from collections.abc import Sequence
+
 import nats.errors
 import structlog
 
@@ -13,14 +15,19 @@ from bus.streams import extent
 from coordinator.core import Core
 from folds.manifest import Manifest
 from folds.store import folds_of, manifests_of
-from folds.trimming import before, cuts, floors
+from folds.trimming import Mark, before, cuts, floors
 
-__all__ = ["Trimmer"]
+__all__ = ["Trimmer", "forget"]
 
 _log = structlog.get_logger("coordinator.trimmer")
 
 _SLACK_MS = 3_600_000
-"""What is finished stays known for so much longer than its id is taken: a submission may be read late."""
+"""What is finished stays known for so much longer than its id is taken, or twice as long where that is less: a submission may be read late."""
+
+
+def forget(core: Core, marks: Sequence[Mark], now_ms: int, keep_ms: int) -> None:
+    """Let go of what was finished so long before `now_ms` that its id has been free for a while; `marks` say what is how old."""
+    core.ledger.finished.forget(before(marks, now_ms - keep_ms - min(_SLACK_MS, keep_ms), "verdicts"))
 
 
 class Trimmer:
@@ -34,7 +41,7 @@ class Trimmer:
     async def trim(self, now_ms: int) -> dict[str, int]:
         """Cut what may be cut; the first sequence that each log was cut to. A bus that does not answer costs no more than the delay."""
         core = self._core
-        core.ledger.finished.forget(before(core.marks, now_ms - self._keep_ms - _SLACK_MS, "verdicts"))
+        forget(core, core.marks, now_ms, self._keep_ms)
         try:
             found = await self._cuts(now_ms)
             if core.enrol_again(found.get("assignments", 0)):

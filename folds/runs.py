@@ -9,8 +9,8 @@ Layout, little-endian: header (`_HEAD`), filter words (u64), the records (16 byt
 
 import struct
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from folds.errors import RunDamaged
 
-__all__ = ["KEY_BYTES", "Probe", "Run", "build", "key_of", "merge", "probe"]
+__all__ = ["KEY_BYTES", "Bytes", "Probe", "Run", "build", "key_of", "merge", "probe"]
 
 KEY_BYTES = 16
 _MAGIC = b"AVCPRUN1"
@@ -30,8 +30,12 @@ _WORD_RECORDS = 4
 """Records that share a word of the filter: 16 bits each, so that about one in a hundred strangers gets by."""
 _PARTS = 16
 """A merge is done in so many ranges of keys, each in memory alone."""
+_FILTERED_AT_ONCE = 65_536
+_PIECE_BYTES = 1024 * 1024
 
 type Rows = NDArray[np.uint8]
+type Bytes = bytes | bytearray
+"""A run that was just made is not copied to be what it will be when it is read: it has up to fifty megabytes."""
 type Read = Callable[[int, int], bytes]
 """`read(offset, size)` of the place where the run is stored."""
 
@@ -65,7 +69,7 @@ class Run:
     count: int
     last: int
 
-    def __init__(self, data: bytes, read: Read | None = None, *, digest: str | None = None) -> None:
+    def __init__(self, data: Bytes, read: Read | None = None, *, digest: str | None = None) -> None:
         """Open a run from its bytes, which `read` gives again later (None: they stay in memory).
 
         Raises `RunDamaged` where the bytes are no run, or do not hash to `digest`.
@@ -76,13 +80,12 @@ class Run:
         if len(data) < _HEAD.size:
             raise RunDamaged(f"a run has at least {_HEAD.size} bytes, this has {len(data)}: get it anew")
         magic, self.width, self.count, self.last = _HEAD.unpack_from(data)
-        words = _words(self.count)
-        self._start = _HEAD.size + 8 * words
+        self._start = _start(self.count)
         if magic != _MAGIC or len(data) != self._start + self.count * (KEY_BYTES + self.width):
             raise RunDamaged("these bytes are no run of this version: get it anew")
         self._filter = array("Q", data[_HEAD.size : self._start])
         self._fences = array("Q", _half(self._rows(data)[::_BLOCK], 0).tobytes())
-        self._read: Read = read or (lambda offset, size: data[offset : offset + size])
+        self._read: Read = read or (lambda offset, size: bytes(data[offset : offset + size]))
 
     def __repr__(self) -> str:
         """Which it is and how much is in it."""
@@ -112,38 +115,72 @@ class Run:
 
     def content(self) -> bytes:
         """All of it; raises `RunDamaged` if that is not what was written."""
-        data = self._read(0, self._start + self.count * (KEY_BYTES + self.width))
+        data = self._read(0, self._size)
         if sha256(data).hexdigest() != self.digest:
-            raise RunDamaged(f"the run sha256:{self.digest} was changed where it is stored: get it anew")
+            raise self._changed()
         return data
 
-    def records(self) -> Rows:
-        """All records in the order of keys, shape (count, 16 + width)."""
-        return self._rows(self.content())
+    def check(self) -> None:
+        """Read all of it, a little at a time; raises `RunDamaged` if that is not what was written."""
+        found = sha256()
+        for at in range(0, self._size, _PIECE_BYTES):
+            found.update(self._read(at, min(_PIECE_BYTES, self._size - at)))
+        if found.hexdigest() != self.digest:
+            raise self._changed()
 
-    def _rows(self, data: bytes) -> Rows:
+    def below(self, edge: int) -> int:
+        """How many records have a key whose first half is less than `edge`."""
+        block = bisect_left(self._fences, edge) - 1
+        if block < 0:
+            return 0
+        first = block * _BLOCK
+        rows = self.records(first, min(self.count, first + _BLOCK))
+        return first + int(np.searchsorted(_half(rows, 0), np.uint64(edge)))
+
+    def records(self, first: int, end: int) -> Rows:
+        """The records number `first` to `end` - 1 in the order of keys, shape (end - first, 16 + width)."""
+        size = KEY_BYTES + self.width
+        data = self._read(self._start + first * size, (end - first) * size)
+        if len(data) != (end - first) * size:
+            raise self._changed()
+        return np.frombuffer(data, np.uint8).reshape(-1, size)
+
+    @property
+    def _size(self) -> int:
+        return self._start + self.count * (KEY_BYTES + self.width)
+
+    def _changed(self) -> RunDamaged:
+        return RunDamaged(f"the run sha256:{self.digest} was changed where it is stored: get it anew")
+
+    def _rows(self, data: Bytes) -> Rows:
         return np.frombuffer(data, np.uint8, offset=self._start).reshape(-1, KEY_BYTES + self.width)
 
 
-def build(keys: Sequence[bytes], values: Sequence[bytes], last: int) -> bytes:
+def build(keys: Sequence[bytes], values: Sequence[bytes], last: int) -> Bytes:
     """The run of these, `keys` and equally long `values` in one order; `last` see `Run`."""
     width = len(values[0])
     rows = np.empty((len(keys), KEY_BYTES + width), np.uint8)
     rows[:, :KEY_BYTES] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
     rows[:, KEY_BYTES:] = np.frombuffer(b"".join(values), np.uint8).reshape(-1, width)
-    return _seal([_sorted(rows)], width, last)
+    return _seal([_sorted(rows)], len(rows), width, last)
 
 
-def merge(runs: Sequence[Run]) -> bytes:
-    """One run of all that is in `runs`, which share no key but by a repeated name, whose newest value then counts."""
-    loaded = [run.records() for run in runs]
-    edges = np.array([(part << 64) // _PARTS for part in range(_PARTS)], np.uint64)
-    cuts = [[*np.searchsorted(_half(rows, 0), edges).tolist(), len(rows)] for rows in loaded]
-    parts = []
+def merge(runs: Sequence[Run]) -> Bytes:
+    """One run of all that is in `runs`, which share no key but by a repeated name, whose newest value then counts.
+
+    In memory at once are the new run and a sixteenth of the old ones. Raises `RunDamaged`.
+    """
+    for run in runs:
+        run.check()
+    cuts = [[*(run.below((part << 64) // _PARTS) for part in range(_PARTS)), run.count] for run in runs]
+    most = sum(run.count for run in runs)
+    return _seal(_parts(runs, cuts), most, runs[0].width, max(run.last for run in runs))
+
+
+def _parts(runs: Sequence[Run], cuts: Sequence[Sequence[int]]) -> Iterator[Rows]:
     for part in range(_PARTS):
-        slices = [rows[cut[part] : cut[part + 1]] for rows, cut in zip(loaded, cuts, strict=True)]
-        parts.append(_newest(_sorted(np.concatenate(slices))))
-    return _seal(parts, runs[0].width, max(run.last for run in runs))
+        slices = [run.records(cut[part], cut[part + 1]) for run, cut in zip(runs, cuts, strict=True)]
+        yield _newest(_sorted(np.concatenate(slices)))
 
 
 def _half(rows: Rows, half: int) -> NDArray[np.uint64]:
@@ -166,14 +203,32 @@ def _words(count: int) -> int:
     return -(-count // _WORD_RECORDS)
 
 
-def _seal(parts: Sequence[Rows], width: int, last: int) -> bytes:
-    count = sum(map(len, parts))
-    words = np.zeros(_words(count), np.uint64)
-    for rows in parts:
-        low = _half(rows, 1)
-        mask = np.zeros(len(rows), np.uint64)
+def _start(count: int) -> int:
+    """Where the records begin in a run of so many."""
+    return _HEAD.size + 8 * _words(count)
+
+
+def _seal(parts: Iterable[Rows], most: int, width: int, last: int) -> Bytes:
+    """The run of these parts, in the order of keys, which have `most` records in all or, where names came twice, fewer."""
+    size, count = KEY_BYTES + width, 0
+    data = bytearray(_start(most) + most * size)
+    rows = _view(data, most, size)
+    for part in parts:
+        rows[count : count + len(part)] = part
+        count += len(part)
+    if count < most:  # the filter is smaller then, and the records begin earlier
+        data = bytearray(_start(count)) + rows[:count].tobytes()
+        rows = _view(data, count, size)
+    words = np.frombuffer(data, "<u8", count=_words(count), offset=_HEAD.size)
+    for first in range(0, count, _FILTERED_AT_ONCE):
+        low = _half(rows[first : first + _FILTERED_AT_ONCE], 1)
+        mask = np.zeros(len(low), np.uint64)
         for shift in (0, 6, 12, 18):
             mask |= np.uint64(1) << (low >> np.uint64(shift) & np.uint64(63))
-        np.bitwise_or.at(words, (low >> np.uint64(24)) % np.uint64(max(1, len(words))), mask)
-    head = _HEAD.pack(_MAGIC, width, count, last)
-    return b"".join((head, words.astype("<u8").tobytes(), *(rows.tobytes() for rows in parts)))
+        np.bitwise_or.at(words, (low >> np.uint64(24)) % np.uint64(len(words)), mask)
+    _HEAD.pack_into(data, 0, _MAGIC, width, count, last)
+    return data
+
+
+def _view(data: bytearray, count: int, size: int) -> Rows:
+    return np.frombuffer(data, np.uint8, offset=_start(count)).reshape(-1, size)

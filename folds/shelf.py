@@ -13,7 +13,7 @@ import structlog
 
 from bus.wire import sha256_hex
 from folds.errors import FolderUnusable, RunDamaged
-from folds.runs import Run
+from folds.runs import Bytes, Run
 
 __all__ = ["Shelf"]
 
@@ -44,7 +44,7 @@ class Shelf:
         """Where, and how many runs are open."""
         return f"Shelf({self._folder}, open={len(self._open)})"
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: Bytes) -> str:
         """Keep `data`; returns its digest. Raises `FolderUnusable` where the disk takes nothing."""
         digest = sha256_hex(data)
         path = self._folder / digest
@@ -76,7 +76,7 @@ class Shelf:
         (self._folder / digest).unlink(missing_ok=True)
         return None
 
-    def run(self, data: bytes) -> Run:
+    def run(self, data: Bytes) -> Run:
         """The run that `data` is, read from its file from now on; from memory where the disk does not take it.
 
         Raises `RunDamaged` where the bytes are no run.

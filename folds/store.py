@@ -120,8 +120,9 @@ class CheckpointStore:
         await self.look()
         for manifest in self._kept:
             try:
-                state, runs = await self._parts(manifest.state), await self._parts(manifest.runs)
-                return await asyncio.to_thread(self._checkpoint, manifest, state, runs)
+                state = [await self._part(digest) for digest in manifest.state]
+                runs = [await self._run(digest) for digest in manifest.runs]
+                return Checkpoint(manifest, await asyncio.to_thread(joined, state), runs)
             except (FoldsError, BusError) as error:
                 if isinstance(error, BusUnavailable):
                     raise
@@ -139,11 +140,9 @@ class CheckpointStore:
         needed = frozenset(run.digest for run in runs).union(*(each.parts for each in self._kept))
         self.shelf.keep(needed)
 
-    def _checkpoint(self, manifest: Manifest, state: Sequence[bytes], runs: Sequence[bytes]) -> Checkpoint:
-        return Checkpoint(manifest, joined(state), [self.shelf.run(data) for data in runs])
-
-    async def _parts(self, digests: Sequence[str]) -> list[bytes]:
-        return [await self._part(digest) for digest in digests]
+    async def _run(self, digest: str) -> Run:
+        # One after the other, each with tens of megabytes that are let go before the next.
+        return await asyncio.to_thread(self.shelf.run, await self._part(digest))
 
     async def _part(self, digest: str) -> bytes:
         data = await asyncio.to_thread(self.shelf.get, digest)

@@ -69,20 +69,19 @@ class Archive:
             self._kept.move_to_end(task)
             return line
         place = self._place(task)
-        if place is None:
+        line = await self._read(*place) if place is not None else None
+        if line is None:
             return encode(Pending(task))
-        line = await self._read(*place)
         self._keep(task, line)
         return line
 
-    async def _read(self, sequence: int, line: int) -> bytes:
+    async def _read(self, sequence: int, line: int) -> bytes | None:
+        """The line that stands there; None where the log was cut beyond it: then the coordinator says what became of the task."""
         stream = self._bus.subjects.stream("verdicts")
         message = await stored(self._bus, stream, sequence=sequence)
         if message is None:
-            # A verdict is in its place for good: nobody but a leader that others have replaced does not have it, unless it was trimmed.
+            # A verdict is in its place for good: nobody but a leader that others have replaced does not have it, unless it was cut.
             if (await confirmed(self._bus, stream)).first <= sequence:
                 raise BusUnavailable(f"{stream} is changing its leader: ask again")
-            raise BusUnavailable(
-                f"{stream} no longer holds sequence {sequence}: it was trimmed; restore it from a backup"
-            )
+            return None
         return open_signed(message.data or b"", VERDICTS)[1][line]

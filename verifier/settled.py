@@ -5,7 +5,7 @@ accepted, and the numbers of the nodes that were heard. Only while assigned node
 kept too. Guarantees that a node is heard once per task, however often and in whatever order the logs say so.
 
 Of all but the last `WARM` there remain the two places, in runs (`folds.remembered`), as there will be millions: who answers
-so late is not heard. A name whose verdict is older than the retention may be that of a new task, so a task is told by
+so late is not heard. Nor do these remain for ever: whose verdict was cut from the log is forgotten (`verifier.term`). A name whose verdict is older than the retention may be that of a new task, so a task is told by
 its name and its place in TASKS.
 """
 
@@ -54,10 +54,11 @@ def _heard(packed: bytes) -> tuple[int, ...]:
 class Settled:
     """All closed tasks, and the late answers that are not yet in VERDICTS.
 
-    `warm` are the last ones, packed, `old` the others, `owing` those of `warm` that are owed answers, `numbers` stand for nodes.
+    `warm` are the last ones, `most_warm` of them at most, packed, `old` the others, `owing` those of `warm` that are owed answers, `numbers` stand for nodes.
     """
 
     def __init__(self) -> None:
+        self.most_warm = WARM
         self.warm: dict[str, bytes] = {}
         self.old = Remembered(_PLACES.size)
         self.owing: dict[str, Owing] = {}
@@ -100,7 +101,7 @@ class Settled:
 
     def _cool(self) -> None:
         """Let the oldest go, as far as they are durable."""
-        while len(self.warm) > WARM:
+        while len(self.warm) > self.most_warm:
             name, packed = next(iter(self.warm.items()))
             sequence, _ = _PLACE.unpack_from(packed)
             if not sequence:

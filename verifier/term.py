@@ -21,7 +21,7 @@ from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
-from bus.streams import lag_behind, last_sequence, last_sequences
+from bus.streams import extent, lag_behind, last_sequence, last_sequences
 from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
 from folds.keeper import Keeper, Snapshot
@@ -99,7 +99,10 @@ class Term:
         _log.info("following", name=self._settings.name, folded=self.health().folded, took_s=took_s)
         followed = (self._verdicts, self._decisions, self._results)
         await self._beside(
-            self._lease.acquire(), self._keeper.run(), *(reader.ended() for reader in followed)
+            self._lease.acquire(),
+            self._keeper.run(),
+            self._forget(),
+            *(reader.ended() for reader in followed),
         )
         begun = asyncio.get_running_loop().time()
         await self._beside(self._take_over())
@@ -114,6 +117,7 @@ class Term:
         return (
             self._notices.run(),
             self._keeper.run(),
+            self._forget(),
             self._writer.ended(),
             self._decisions.ended(),
             self._results.ended(),
@@ -237,6 +241,15 @@ class Term:
             self._judging = True
             if self.leading:
                 self._judge()
+
+    async def _forget(self) -> None:
+        """Let go, now and then, of tasks whose verdicts were cut from the log: of these nothing else is left in any log, either."""
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_s)
+            try:
+                self.core.settled.old.forget((await extent(self._bus, "verdicts")).first)
+            except BusError as error:
+                _log.debug("nothing is forgotten this time", reason=str(error))
 
     async def _take_over(self) -> None:
         """Fold what was written until now, and only then begin to judge."""

@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, inspection, nodes, processes, receipts, tasks
+from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, tasks
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -53,6 +53,7 @@ for commands in (
     tasks.commands,
     nodes.commands,
     inspection.commands,
+    ledger.commands,
     audit.commands,
     receipts.commands,
     cluster.commands,

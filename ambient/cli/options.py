@@ -74,3 +74,5 @@ class Submission:
     priority: Annotated[int, Parameter(help="0 to 9; each step is worth 10 s of waiting.")] = 4
     deadline_s: Annotated[float | None, Parameter(help="Give up after so many seconds.")] = None
     max_attempts: Annotated[int, Parameter(help="Attempts before it fails.")] = 5
+    reward: Annotated[int, Parameter(help="The most that it may cost, in msat of our deposit.")] = 0
+    price: Annotated[int, Parameter(help="Within it, msat for 10⁹ fuel to each node that agrees.")] = 0

@@ -14,6 +14,7 @@ from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.signing import Identity
 from bus.terms import stop_signals
 
 __all__ = ["commands", "node"]
@@ -201,6 +202,19 @@ async def anchor(
             validator=validators.Number(gte=0), help="How many must cosign a state before it is shown."
         ),
     ] = 0,
+    operator: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="", show_default=False, help="Key (64 hex digits) that may order credits and burns."
+        ),
+    ] = (),
+    operator_key: Annotated[
+        Path | None,
+        Parameter(help="File of such a key, made if it is not there: of an operator on this machine."),
+    ] = None,
+    ledger_every_s: Annotated[
+        float, Parameter(validator=_SOME_TIME, help="Seconds between two states of the ledger, at least.")
+    ] = 10.0,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
     metrics: _Metrics = 0,
@@ -208,12 +222,13 @@ async def anchor(
     log_level: _LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
-    """Keep the log of verdicts and hand out receipts. Any number may run; one leads, the others stand by."""
+    """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
     _log_to_stderr(log_level)
     with needs("anchor"):
         from anchor.service import run  # noqa: PLC0415 -- an extra
         from anchor.settings import AnchorSettings  # noqa: PLC0415 -- an extra
     where = connection.settings
+    own = () if operator_key is None else (Identity.load(operator_key).key,)
     settings = AnchorSettings(
         url=where.nats,
         cluster=where.cluster,
@@ -224,6 +239,8 @@ async def anchor(
         every_s=every_s,
         witnesses=witness,
         quorum=witnesses,
+        operators=(*operator, *own),
+        ledger_every_s=ledger_every_s,
         checkpoint_s=checkpoint_s,
         metrics_port=metrics,
         metrics_host=metrics_host,

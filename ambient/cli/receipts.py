@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
+from ambient.cli.ledger import is_proof, verify_proof
 from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
@@ -54,7 +55,7 @@ async def receipt(
 
 
 def verify(
-    file: Annotated[Path, Parameter(help="A receipt.")],
+    file: Annotated[Path, Parameter(help="A receipt, or a proof from the ledger.")],
     /,
     *,
     task: Annotated[str | None, Parameter(help="The task that it must be of, `<client>.<id>`.")] = None,
@@ -81,13 +82,18 @@ def verify(
     work: Annotated[int, Parameter(validator=_SOME, help="The least work, as a power of two.")] = 0,
     final: Annotated[bool, Parameter(negative="", help="There must be a block.")] = False,
     evidence: Annotated[bool, Parameter(negative="", help="Every counted result must be shown.")] = False,
+    commitment: Annotated[
+        str | None, Parameter(help="Of a proof from the ledger: the commitment to its state, in hex.")
+    ] = None,
     connection: Connection = Connection(),
 ) -> Exit:
-    """Check a receipt and say what it proves and what not. Needs no network, no cluster and no trust in either.
+    """Check a receipt, or a proof from the ledger, and say what it proves and what not. Needs no network, no cluster and no trust in either.
 
     Exits 0 only if every link holds, and all that you demand of it; else it names the link that is broken.
     """
     data = read_file("FILE", file)
+    if is_proof(data):
+        return verify_proof(data, commitment, as_json=connection.json)
     try:
         demands = demands_of(
             task=task,

@@ -179,6 +179,8 @@ def _submission(task: Submission) -> dict[str, Any]:
         "priority": task.priority,
         "deadline": None if task.deadline_s is None else dt.timedelta(seconds=task.deadline_s),
         "max_attempts": task.max_attempts,
+        "reward": task.reward,
+        "price": task.price,
     }
 
 

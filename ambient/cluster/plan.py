@@ -62,7 +62,7 @@ class ClusterPlan:
         ]
         verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
         # One log has one key: all anchors share its file.
-        key = ("--key", str(self.data / "anchor.key"))
+        key = ("--key", str(self.data / "anchor.key"), "--operator-key", str(self.data / "operator.key"))
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
         return [*coordinators, *verifiers, *anchors, *(self.node(name, nats) for name in self.node_names())]
 

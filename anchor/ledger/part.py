@@ -72,6 +72,11 @@ class LedgerPart(Part):
 
         return take
 
+    @property
+    def sealed(self) -> Sealed | None:
+        """The newest state that stands in ANCHORS: whoever publishes commits to its `commitment`."""
+        return self.ledger.newest
+
     # Leading
 
     async def open(self, desk: ServiceDesk, write: Write) -> None:
@@ -123,6 +128,10 @@ class LedgerPart(Part):
     def _energy(self, asked: EnergyRequest) -> EnergyReply:
         _check_account(asked.account)
         month = asked.month or self.ledger.energy.newest(asked.account)
+        if asked.proof and not month:
+            raise Malformed(
+                "month", f"nothing was ever counted for {asked.account}: say for which month to prove it"
+            )
         figures = self.ledger.energy.figures(asked.account, month)
         newest = self.ledger.newest
         return EnergyReply(

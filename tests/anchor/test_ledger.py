@@ -170,3 +170,20 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         AnchorSettings(data=tmp_path, operators=("ABC",))
     with pytest.raises(SettingsRefused, match="ledger_every_s"):
         AnchorSettings(data=tmp_path, ledger_every_s=0)
+
+
+async def test_a_proof_of_no_month_is_refused_and_of_any_month_given(
+    bus: Bus, cluster: str, tmp_path: Path
+) -> None:
+    """That a node used nothing in a month can be proven; that it used nothing at all, only month by month."""
+    async with anchoring(bus.url, cluster, tmp_path, **QUICK):
+        await balance(bus, "client/me", at=0)
+        subject = bus.subjects.service("anchor", "energy")
+        with pytest.raises(Malformed, match="for which month"):
+            await bus.request(subject, EnergyRequest(account="node/n1", proof=True), EnergyReply)
+        told = await bus.request(
+            subject, EnergyRequest(account="node/n1", month="2026-07", proof=True), EnergyReply
+        )
+
+    assert check(told.proof.encode()).leaf is None
+    assert check(told.proof.encode()).name == "node/n1 2026-07"

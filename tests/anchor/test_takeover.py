@@ -44,7 +44,7 @@ async def test_an_anchor_that_is_killed_again_and_again_loses_and_repeats_nothin
     """Kill -9 while verdicts come in; whoever starts on the same folder goes on, and each task has its receipt."""
     key = tmp_path / "key"
     total = 0
-    for life in range(3):
+    for _ in range(2):
         with process(bus.url, cluster, tmp_path / "a", key):
             await health(bus)
             signed = asyncio.create_task(_signed_beyond(bus, total))
@@ -52,7 +52,6 @@ async def test_an_anchor_that_is_killed_again_and_again_loses_and_repeats_nothin
                 await judge(bus, *(f"me.t{total + at}" for at in range(1, 4)))
                 total += 3
             await signed
-        assert life < 3
     async with anchoring(bus.url, cluster, tmp_path / "a", key=key):
         for at in (1, total // 2, total):
             assert check((await receipt(bus, f"me.t{at}")).receipt or b"").verdict.task == f"me.t{at}"

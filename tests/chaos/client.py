@@ -8,7 +8,7 @@ submits nothing new, waits for what is open, writes `finished` and waits to be e
 import argparse
 import asyncio
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -81,23 +81,26 @@ class Errands:
             task = await self._submit(what)
             self._write(Acknowledged(now_s(), what.id))
             if what.cancelled:
-                await task.cancel()
+                await self._with_room(what, task.cancel)
         self._hear(what, await self._client.result(task, check=False))
         if what.asked_again:
             self._hear(what, await (await self._submit(what)).result(check=False), again=True)
 
     async def _submit(self, what: Errand) -> Task:
         """Until it is durable."""
+        options: dict[str, Any] = {**what.options, "deadline": self._deadline(what)}
+
+        async def submit() -> Task:
+            self._write(Submitted(now_s(), what.id, self._deadlines[what.id]))
+            return await self._client.submit(what.module, *what.args, input=what.input, id=what.id, **options)
+
+        return await self._with_room(what, submit)
+
+    async def _with_room[T](self, what: Errand, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again, when that was told, for as long as there is no room."""
         while True:
-            options = {**what.options, "deadline": self._deadline(what)}
             try:
-                return await self._client.submit(
-                    what.module,
-                    *what.args,
-                    input=what.input,
-                    id=what.id,
-                    **options,  # type: ignore[arg-type]
-                )
+                return await ask()
             except LogFull as error:
                 self._write(Refused(now_s(), what.id, str(error)))
                 await asyncio.sleep(error.retry_after_s)
@@ -107,8 +110,7 @@ class Errands:
         noted = self._deadlines.get(what.id)
         if noted is None:
             due = what.deadline_s and dt.datetime.now(dt.UTC) + dt.timedelta(seconds=what.deadline_s)
-            noted = due.isoformat() if due else ""
-        self._write(Submitted(now_s(), what.id, noted))
+            noted = self._deadlines[what.id] = due.isoformat() if due else ""
         return dt.datetime.fromisoformat(noted) if noted else None
 
     def _hear(self, what: Errand, verdict: TaskVerdict, *, again: bool = False) -> None:

@@ -27,6 +27,7 @@ __all__ = ["Strike", "Striker"]
 
 _TRY_AGAIN_S = 0.2
 _GIVE_UP_S = 30.0
+_LED_S = 10.0
 _ROOM = 2_000
 """Bytes that a full log still takes."""
 _SIGNALS = {
@@ -119,12 +120,16 @@ class Striker:
         return [target]
 
     async def _leader(self, role: str) -> str:
+        """Who leads, as soon as somebody does; empty where nobody says so for a while."""
         assert self._bus is not None
-        with contextlib.suppress(BusError):
-            said = await self._bus.request_each(
-                self._bus.subjects.service(role, "health"), b"{}", ServiceHealth
-            )
-            return next((each.name for each in said if each.leading), "")
+        subject = self._bus.subjects.service(role, "health")
+        until_s = time.monotonic() + _LED_S
+        while time.monotonic() < until_s:
+            with contextlib.suppress(BusError):
+                for said in await self._bus.request_each(subject, b"{}", ServiceHealth):
+                    if said.leading:
+                        return said.name
+            await asyncio.sleep(_TRY_AGAIN_S)
         return ""
 
     def _alive(self, name: str) -> bool:

@@ -4,6 +4,7 @@ The judgement rests on a server that is started anew on what was stored, when ev
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,10 @@ async def run(
 ) -> Outcome:
     """Play a plan in `folder`, and judge. `no_disks` is why no small disks are to be mounted, if so."""
     disks = () if no_disks else (*ROLES["coordinator"], *ROLES["verifier"], *ROLES["node"])
+    task = asyncio.current_task()
+    assert task is not None
+    # Whoever ends the run must leave nothing behind: what is paused would not even die with us.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     world = World(folder, seed=plan.seed, servers=plan.servers, disks=disks, pace_s=pace_s)
     if no_disks:
         world.unavailable["disk"] = no_disks

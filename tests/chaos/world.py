@@ -21,7 +21,7 @@ from bus.connection import Bus
 from bus.subjects import LOGS as CUT_LOGS
 from folds.manifest import Manifest, write_manifest
 from tests.chaos.client import JOURNAL, STOP
-from tests.chaos.journal import Entry, Finished, read
+from tests.chaos.journal import Acknowledged, Entry, Finished, read
 from tests.chaos.means import Clocks, Disk, Unavailable
 from tests.chaos.plan import LOGS, ROLES
 from tests.system.proxy import Proxy, Routes
@@ -32,6 +32,7 @@ CLUSTER = "chaos"
 _CHECKPOINT_S = "2"
 """More often than anybody would: there is more to tear."""
 _LOOK_S = 0.1
+_START_S = 60.0
 _ENDED = re.compile(r"ended with (-?\d+)")
 _ROOT = Path(__file__).parents[2]
 
@@ -75,6 +76,7 @@ class World(Supervisor):
             await self._keep_logs()
             for name in ROLES["client"]:
                 await self.add(self._client(name))
+            await self._noted(Acknowledged, _START_S)
         except BaseException:
             await self.__aexit__()
             raise
@@ -105,10 +107,10 @@ class World(Supervisor):
 
     async def twin(self, name: str) -> asyncio.subprocess.Process:
         """Start the same process once more: the same name, the same folder, the same identity. Whoever asks for it ends it."""
-        with (self.plan.data / "logs" / f"{name}.twin.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *self.running[name].plan.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        twin = Running(replace(self.running[name].plan, name=f"{name}.twin"))
+        await self._spawn(twin)
+        assert twin.process is not None
+        return twin.process
 
     def wake(self) -> None:
         """Whatever is paused goes on; whatever is held up flows."""
@@ -124,12 +126,16 @@ class World(Supervisor):
         for name in ROLES["client"]:
             (self._home(name) / STOP).touch()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                for name in ROLES["client"]:
-                    while not any(isinstance(entry, Finished) for entry in read(self._home(name) / JOURNAL)):
-                        await asyncio.sleep(_LOOK_S)
+            await self._noted(Finished, within_s)
             return True
         return False
+
+    async def _noted(self, kind: type[Entry], within_s: float) -> None:
+        """Wait until each client's journal has such an entry; raises `TimeoutError`."""
+        async with asyncio.timeout(within_s):
+            for name in ROLES["client"]:
+                while not any(isinstance(entry, kind) for entry in read(self._home(name) / JOURNAL)):
+                    await asyncio.sleep(_LOOK_S)
 
     async def dismiss(self) -> None:
         """End the clients."""

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bus.errors import BadSignature, Malformed
-from bus.messages import Hello, HelloReply, Telemetry, Verdict, WhyRequest
+from bus.messages import (
+    DrainRequest,
+    Hello,
+    HelloReply,
+    Telemetry,
+    UndrainRequest,
+    Verdict,
+    WhyRequest,
+)
 from bus.reader import Entry
 from bus.signing import HELLO, VERDICTS, open_signed
 from bus.wire import decode, decoder
@@ -253,6 +261,9 @@ class CoordinatorTerm(TermShell):
             assert isinstance(asked, WhyRequest)
             reply(explain.why(self.core, asked.task, self._now_ms()))
             return
+        if endpoint in ("drain", "undrain"):
+            self._drain(asked, reply)
+            return
         key, members = open_signed(asked, HELLO)
         hello = decode(members[-1], _HELLO)
         answer = self.core.hello(hello, key, self._now_ms())
@@ -263,6 +274,16 @@ class CoordinatorTerm(TermShell):
             reply(answer)
         else:
             self._greeting.setdefault(hello.node, []).append(reply)
+
+    def _drain(self, asked: DrainRequest | UndrainRequest, reply: Callable[[Any], None]) -> None:
+        try:
+            if isinstance(asked, DrainRequest):
+                reply(self.core.drain(asked, self._now_ms()))
+            else:
+                reply(self.core.undrain(asked))
+        except Malformed:  # it has not enrolled yet
+            reply(None)
+        self._wake()
 
 
 class Coordinator(Leaders):

@@ -67,10 +67,10 @@ _KINDS = (
     *["pause"] * 5,
     *["lease"] * 4,
     *["fill"] * 3,
-    *["cut", "hold", "restart", "damage", "leave"] * 2,
+    *["cut", "hold", "restart", "damage", "leave", "rest"] * 2,
     *["deaf", "mute", "power", "drain", "clock", "stop", "roll"],
 )
-_OF_NODES = {"leave", "drain"}
+_OF_NODES = {"leave", "drain", "rest"}
 _OF_SERVICES = {"stop", "roll"}
 _JUMPS_MS = (-20_000.0, -2_000.0, 2_000.0, 20_000.0)
 

@@ -11,7 +11,8 @@
 - `damage`: the newest checkpoint of `target` is no good any more;
 - `clock`: the clock of `target` (`server`: the time in the logs) jumps by `ms`, and stays wrong;
 - `stop`, `roll`: a service, or each in turn every `ms`, is told to stop (SIGTERM), does so in order and is started again;
-- `leave`, `drain`: a node is told to stop, or by its operator to drain; it says goodbye and comes back after `ms`.
+- `leave`, `drain`: a node is told to stop, or by its operator to drain; it says goodbye and comes back after `ms`;
+- `rest`: its operator asks whoever leads to drain it; it stays, and `ms` later the operator asks that it works again.
 """
 
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from bus.messages import Drain
 from bus.wire import encode
 from tests.simulation.leading import Leaders
 from tests.simulation.nodes import Node
+from tests.simulation.operator import Operator
 from tests.simulation.scenario import Fault
 
 if TYPE_CHECKING:
@@ -119,6 +121,9 @@ def _harm(world: "World", fault: Fault, end: float) -> None:
         case "leave":
             assert isinstance(process, Node)
             process.leave(fault.ms)
+        case "rest":
+            assert isinstance(process, Node)
+            Operator(world, process.node, fault.ms)
         case "drain":
             assert isinstance(process, Node)
             process.away_ms = fault.ms

@@ -60,6 +60,7 @@ class Node(Process):
         self._queued: deque[Attempt] = deque()
         self._busy: dict[str, Attempt] = {}
         self._stopped: set[int] = set()
+        self._resting: Timer | None = None
         self._asked = 0
         self._patience: Timer | None = None
         self._beating = False
@@ -164,9 +165,35 @@ class Node(Process):
         if orders.enrol:
             self.world.met("asked to enrol again")
             self._hello()
-        if orders.drain and not self.core.draining:
+        if orders.drain is not None and orders.drain.stay:
+            self._rest(orders.drain.finish_ms or 0)
+        elif orders.drain is not None and not self.core.leaving:
             self.world.met("a node is drained by its operator")
             self._drain(self.away_ms)
+        if orders.undrain and self.core.draining:
+            self.world.call_off(self._resting)
+            self._resting = None
+            self.core.undrain()
+            self._telemetry()
+
+    def _rest(self, finish_ms: float) -> None:
+        """As `workers.rest`: what runs may finish until the earliest end that was named."""
+        end = self.world.now + finish_ms
+        begins = self._resting is None
+        if self._resting is None or end < self._resting[0]:
+            self.world.call_off(self._resting)
+            self._resting = self.after(finish_ms, self._give_up)
+        if begins and not self.core.leaving:
+            self.world.say(self.name, "drains, and stays")
+            running = set(self._busy)
+            self._follow(self.core.drain(lambda attempt: attempt.key in running, leaving=False))
+            self._telemetry()
+
+    def _give_up(self) -> None:
+        if self.core.draining and not self.core.is_idle:
+            self.world.met("handed back at the end of a rest")
+            self._follow(self.core.drain(lambda _: False, leaving=False))
+            self._telemetry()
 
     def _run(self) -> None:
         while self._queued and len(self._busy) < self.plan.slots:
@@ -235,7 +262,7 @@ class Node(Process):
 
     def leave(self, away_ms: float) -> None:
         """Drain, say goodbye when all is claimed, and come back later."""
-        if self.alive and not self.core.draining:
+        if self.alive and not self.core.leaving:
             self.world.met("a node leaves")
             self._take(self.life, self._drain, (away_ms,))
 

@@ -23,6 +23,8 @@ __all__ = ["Verifier", "VerifierTerm"]
 
 _GRACE_MS = 50.0
 _HOLD_ON_MS = 3 * LEASE_MS
+_WARM = 4
+"""Of so few closed tasks all is remembered, so that runs of older ones are made, and forgotten, in short histories."""
 
 
 class VerifierTerm(TermShell):
@@ -46,8 +48,14 @@ class VerifierTerm(TermShell):
         self._asking = False
         self._end_of_log = 0
         self._judging = True
+        self.core.settled.most_warm = _WARM
         self._keeper = Keeper(
-            self, self.core.settled.old, hold=self._hold, is_quiet=self._is_quiet, state=self._state
+            self,
+            self.core.settled.old,
+            hold=self._hold,
+            is_quiet=self._is_quiet,
+            state=self._state,
+            on_saved=self._forget,
         )
 
     # The order of things
@@ -112,6 +120,16 @@ class VerifierTerm(TermShell):
             "verdicts": self._written,
         }
         return positions, pack(self.core)
+
+    def _forget(self) -> None:
+        """As `verifier.term.Term._forget`, after each checkpoint."""
+        server = self.world.server
+
+        def told(first: int) -> None:
+            if not self.over:
+                self.core.settled.old.forget(first)
+
+        self.process.send(server.ask, self.process.asker(told), lambda: server.logs["verdicts"].first)
 
     def lease_lost(self) -> None:
         """As `verifier.term.Term._hold_on`."""

@@ -33,7 +33,7 @@ async def _kept(client: Client, services: tuple[str, ...] = ("coordinator", "ver
     for fold in services:
         while True:
             found = await manifests_of(client.bus, fold)
-            if len(found) > 1 and all(at >= ends[log] for log, at in found[0][1].positions.items()):
+            if len(found) > 1 and all(found[0][1].positions.get(log, at) >= at for log, at in ends.items()):
                 break
             # Something new each time, so that there is something new to keep.
             await client.run(_ADD, 1, 1, entry="add")

@@ -133,16 +133,22 @@ async def test_a_server_that_is_cut_off_is_left_and_loses_nothing(tmp_path: Path
 
 
 async def test_a_rolling_restart_is_not_noticed(tmp_path: Path) -> None:
-    """Every server and every process is told to end and starts again, one after the other, under a map that goes on without an error."""
+    """As in an upgrade: every server and service is told to end and starts again, one after the other, and every node after it was drained, under a map that goes on without an error."""
     async with running(tmp_path, **_THREE) as (cluster, client):
         load = _Load(client)
         await asyncio.wait_for(load.more(100), 30)
         for name, process in list(cluster.running.items()):
             before = process.pid
+            if process.plan.role == "node":
+                await _in_time(f"{name} to be empty", _drained(client, name))
+                await _in_time(f"verdicts without {name}", load.more(50))
+                assert (await client.drain(name)).empty
             cluster.kill(name, signal.SIGTERM)
             await _in_time(f"{name} to end and start again", _another(process, before))
             await _in_time(f"the servers to be whole after {name}", _whole(cluster))
             await _in_time(f"leaders after {name}", _led(client))
+            if process.plan.role == "node":
+                await _in_time(f"{name} to work again", _healthy(client, name))
             await _in_time(f"verdicts after {name}", load.more(100))
         tasks = await asyncio.wait_for(load.ended(), 60)
         logs = await read_logs(cluster)
@@ -155,6 +161,16 @@ async def _in_time(what: str, fact: Coroutine[None, None, None]) -> None:
         await asyncio.wait_for(fact, 60)
     except TimeoutError:
         pytest.fail(f"waited 60 s for {what}")
+
+
+async def _drained(client: Client, node: str) -> None:
+    while not (await client.drain(node)).empty:
+        await asyncio.sleep(0.05)
+
+
+async def _healthy(client: Client, node: str) -> None:
+    while ("healthy", node) not in [(each.state, each.node) for each in await client.nodes()]:
+        await asyncio.sleep(0.05)
 
 
 async def _another(process: Running, before: int | None) -> None:
