@@ -29,7 +29,7 @@ async def _sums(client: Client, count: int) -> None:
 
 async def _kept(client: Client, services: tuple[str, ...] = ("coordinator", "verifier")) -> None:
     """Until both folds have two checkpoints, the newest of which reaches all that is in the logs now."""
-    ends = {log: (await extent(client.bus, log)).last for log in _LOGS}
+    ends = {log: (await extent(client.bus, log)).last for log in (*_LOGS, "anchors")}
     for fold in services:
         while True:
             found = await manifests_of(client.bus, fold)
