@@ -72,6 +72,10 @@ class Desk:
         await desk.answer("cosign", CosignRequest, self.cosign)
 
     @property
+    def _publishes(self) -> bool:
+        return any(part.publishes for part in self._parts)
+
+    @property
     def waits(self) -> bool:
         """Whether the newest checkpoint still lacks cosignatures."""
         signed = self._core.signed
@@ -132,8 +136,8 @@ class Desk:
             state="final" if published is not None else "signed",
             said=""
             if published is not None
-            else "it is not published on Bitcoin" + (", yet" if self._parts else ""),
-            more=published is None and bool(self._parts),
+            else "it is not published on Bitcoin" + (", yet" if self._publishes else ""),
+            more=published is None and self._publishes,
             receipt=write_receipt(receipt),
             evidence=_places(read_verdict(receipt.verdict.member).fields.get("evidence", [])),
         )

@@ -24,6 +24,9 @@ class Part(ABC):
     name: str
     """Of its state in a checkpoint."""
 
+    publishes: bool = False
+    """Whether `published` may come to say more of a leaf, so that waiting for it is worth while."""
+
     @abstractmethod
     def fold_anchors(self, sequence: int, line: bytes) -> None:
         """Take in one line of ANCHORS, of whatever kind."""
