@@ -72,6 +72,10 @@ class Desk:
         await desk.answer("cosign", CosignRequest, self.cosign)
 
     @property
+    def _publishes(self) -> bool:
+        return any(part.publishes for part in self._parts)
+
+    @property
     def waits(self) -> bool:
         """Whether the newest checkpoint still lacks cosignatures."""
         signed = self._core.signed
@@ -113,7 +117,6 @@ class Desk:
         found = None
         for part in self._parts:
             found = found or await part.published(leaf)
-        publishes = any(part.publishes for part in self._parts)
         note: Note | None
         published: Published | None
         note, published = found if found is not None else (self._shown, None)
@@ -135,8 +138,8 @@ class Desk:
             state="final" if published is not None else "signed",
             said=""
             if published is not None
-            else "it is not published on Bitcoin" + (", yet" if publishes else ""),
-            more=published is None and publishes,
+            else "it is not published on Bitcoin" + (", yet" if self._publishes else ""),
+            more=published is None and self._publishes,
             receipt=write_receipt(receipt),
             evidence=_places(read_verdict(receipt.verdict.member).fields.get("evidence", [])),
         )

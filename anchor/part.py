@@ -24,8 +24,8 @@ class Part(ABC):
     name: str
     """Of its state in a checkpoint."""
 
-    publishes = False
-    """Whether states of the log are published, so that whoever waits for a receipt should wait for that."""
+    publishes: bool = False
+    """Whether `published` may come to say more of a leaf, so that waiting for it is worth while."""
 
     @abstractmethod
     def fold_anchors(self, sequence: int, line: bytes) -> None:

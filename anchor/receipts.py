@@ -47,7 +47,8 @@ def make_receipt(
     try:
         check_receipt(receipt, Demands())
     except ReceiptError as error:
+        # The verdict itself may contradict itself, as a verifier signed it; else something here is damaged.
         raise LogDamaged(
-            f"the receipt of leaf {leaf} does not hold ({error}): restore the anchor's folder from a backup"
+            f"the receipt of leaf {leaf} does not hold: {error}; if it is not the verdict's fault, restore the anchor's folder from a backup"
         ) from None
     return receipt

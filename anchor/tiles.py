@@ -1,7 +1,7 @@
 """The log's public folder: tiles and checkpoint as C2SP tlog-tiles lays them out, so that any web server can serve them.
 
-Guarantees that a file is there whole or not at all, also after a power failure once `sync` has returned, and that a tile that is read and is not
-what the tree says is noticed (`check`). Entries are not served as bundles: those hold entries of up to 65,535 bytes, and a verdict may be longer.
+Guarantees that a file is there whole or not at all, also after a power failure once `sync` has returned. One that was written and not yet synced
+may be empty then: whoever reads it notices, and makes it again (`anchor.folder`). Entries are not served as bundles: those hold entries of up to 65,535 bytes, and a verdict may be longer.
 """
 
 import os
@@ -90,13 +90,16 @@ class TileFolder:
         """Return once everything that was written is on disk."""
         dirty, self._dirty = self._dirty, set()
         for path in sorted(dirty, key=lambda path: -len(path.parts)):
-            descriptor = os.open(path, os.O_RDONLY)
             try:
-                os.fsync(descriptor)
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except FileNotFoundError:
+                continue  # a partial tile that a wider one has replaced since
             except OSError as error:
                 raise _unusable(path, error) from None
-            finally:
-                os.close(descriptor)
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._folder / name
@@ -105,14 +108,11 @@ class TileFolder:
             if not path.parent.is_dir():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._dirty.update(each for each in path.parents if each.is_relative_to(self._folder))
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            unfinished.write_bytes(data)
             unfinished.replace(path)
         except OSError as error:
             raise _unusable(path, error) from None
-        self._dirty.add(path.parent)
+        self._dirty |= {path, path.parent}
 
 
 def _unusable(path: Path, error: OSError) -> FolderUnusable:

@@ -13,9 +13,11 @@ from ambient.cluster import Supervisor
 from ambient.demo.guests import guest, holdout, photograph, primes_up_to
 from ambient.demo.stage import Stage
 from ambient.errors import TaskRejected
+from anchor.receipt.check import Demands, check
+from anchor.receipt.errors import ReceiptError
 from bus.messages import NodeView
 
-__all__ = ["LIAR", "burst", "failures", "kills", "liar", "useful_work"]
+__all__ = ["LIAR", "burst", "failures", "kills", "liar", "receipts", "useful_work"]
 
 LIAR = "liar"
 _QUORUM = "quorum:2/3"
@@ -152,6 +154,38 @@ async def kills(client: Client, cluster: Supervisor, stage: Stage) -> None:
     stage.fact(f"{right:,} are verified by two nodes that agree", holds=right == tasks)
     back = all(cluster.running[name].policy.count > count for name, count in restarts.items())
     stage.fact("both were started again by the supervisor", holds=back)
+
+
+async def receipts(client: Client, _cluster: Supervisor, stage: Stage) -> None:
+    """A verdict's receipt is one file that anyone checks offline; whoever changes a bit of it is found out."""
+    stage.heading("A receipt: the proof of one verdict, for a stranger")
+    verdict = await client.run(guest("primes"), 1_000, entry="count_primes", id="proven", verify=_QUORUM)
+    data, _ = await client.receipt(verdict.task, wait=True, timeout_s=60)
+    report = check(data, Demands(task=verdict.task, evidence=True))
+    stage.fact(
+        f"{len(data):,} bytes: entry {report.leaf:,} in a log of {report.checkpoint.size:,}, with {len(report.nodes)} signed results",
+        holds=set(report.nodes) >= set(verdict.nodes),
+    )
+    for said in report.proven[:3]:
+        stage.say(said)
+    refused = 0
+    places = range(0, 8 * len(data), 997)
+    for bit in places:
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        refused += _is_refused(bytes(changed))
+    stage.fact(
+        f"with one bit changed, in {len(places)} places, it is refused {refused} times",
+        holds=refused == len(places),
+    )
+
+
+def _is_refused(data: bytes) -> bool:
+    try:
+        check(data)
+    except ReceiptError:
+        return True
+    return False
 
 
 def _each_once(seen: Counter[int], tasks: int) -> bool:

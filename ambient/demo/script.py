@@ -40,11 +40,12 @@ async def _play(stage: Stage, folder: Path, tasks: int, nodes: int) -> None:
         data=folder,
         cluster="demo",
         nodes=nodes,
+        anchors=1,
         extra_nodes=(parts.LIAR,),
         slots=1,
         node_options={parts.LIAR: ("--fault", "lie")},
     )
-    stage.heading("A cluster of real processes: nats-server, coordinator, verifier, nodes")
+    stage.heading("A cluster of real processes: nats-server, coordinator, verifier, anchor, nodes")
     async with Supervisor(plan) as cluster, connect(cluster.nats, cluster="demo", client="demo") as client:
         started = {running.plan.name: running.pid for running in cluster.running.values()}
         listed = ", ".join(f"{name} ({pid})" for name, pid in started.items())
@@ -55,6 +56,7 @@ async def _play(stage: Stage, folder: Path, tasks: int, nodes: int) -> None:
             parts.liar,
             partial(parts.burst, tasks=tasks),
             parts.kills,
+            parts.receipts,
         ):
             await part(client, cluster, stage)
         stage.heading("Drain and stop")

@@ -30,7 +30,7 @@ from bus.messages import (
 from bus.messages.publication import Publication
 from bus.reader import Entry, LogReader
 from bus.signing import VERDICTS, Identity
-from bus.streams import last_sequence
+from bus.streams import extent, last_sequence
 from bus.wire import encode, split_lines
 from tests.anchor import receipts
 
@@ -155,7 +155,7 @@ async def leaves(bus: Bus) -> list[bytes]:
                 task = msgspec.json.decode(member, type=Verdict).task
                 found.setdefault(task, envelope + b"\n" + member)
 
-    reader = LogReader(bus, "verdicts", take)
+    reader = LogReader(bus, "verdicts", take, start=(await extent(bus, "verdicts")).first)
     reader.start()
     await asyncio.wait_for(reader.reached(await last_sequence(bus, "verdicts")), WAIT_S)
     await reader.stop()

@@ -140,12 +140,12 @@ def spv(**changes: Any) -> Change:
     return change
 
 
-def published(**changes: Any) -> Change:
+def published(*, more: int = 0, **changes: Any) -> Change:
     """Another block, around another commitment."""
 
     def change(receipt: Receipt) -> Receipt:
         checkpoint = receipt.proof.checkpoint
-        size = checkpoint.size + changes.pop("more", 0)
+        size = checkpoint.size + more
         return receipt._replace(
             bitcoin=receipts.confirmed(commitment(checkpoint.origin, size, checkpoint.root), **changes)
         )

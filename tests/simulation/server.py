@@ -90,6 +90,8 @@ class Server:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.logs = {name: Log(name) for name in ("tasks", "assignments", "results", "verdicts")}
+        self.order: list[str] = []
+        """The log of each message that was stored, one after the other: clocks jump, this does not."""
         self._leases: dict[str, tuple[Asker, int, float]] = {}
         self._revision = 0
         self.skew_ms = 0
@@ -121,6 +123,7 @@ class Server:
             return WRONG_ID
         entry = Entry(log.last + 1, self._world.wall_ms() + self.skew_ms, subject, body)
         log.append(entry, headers)
+        self.order.append(log.name)
         log.last_id = headers["Nats-Msg-Id"]
         log.ids[log.last_id] = (entry.sequence, now)
         self._world.stored(log, entry, headers.get("Avcp-Writer", ""))
