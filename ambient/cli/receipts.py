@@ -13,7 +13,9 @@ from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
 from anchor.receipt.check import Report, check
+from anchor.receipt.container import read_receipt
 from anchor.receipt.errors import LinkBroken, ReceiptError
+from anchor.receipt.extract import extracted
 from anchor.receipt.trust import demands_of
 from bus.errors import Malformed
 
@@ -85,6 +87,12 @@ def verify(
     commitment: Annotated[
         str | None, Parameter(help="Of a proof from the ledger: the commitment to its state, in hex.")
     ] = None,
+    extract: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder for what other tools read: the verdict, its tlog-proof, its OpenTimestamps proof."
+        ),
+    ] = None,
     connection: Connection = Connection(),
 ) -> Exit:
     """Check a receipt, or a proof from the ledger, and say what it proves and what not. Needs no network, no cluster and no trust in either.
@@ -117,6 +125,10 @@ def verify(
             print_json({"holds": False, "link": link, "error": str(error)})
         err.print(f"[bold red]broken[/] {escape(str(error))}")
         return Exit.NOT_VERIFIED
+    if extract is not None:
+        extract.mkdir(parents=True, exist_ok=True)
+        for name, content in extracted(read_receipt(data)).items():
+            (extract / name).write_bytes(content)
     if connection.json:
         print_json(_told(report, file, len(data)))
         return Exit.OK
