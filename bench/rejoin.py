@@ -15,7 +15,7 @@ import resource
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from workers.core import NodeCore
 from workers.energy import EnergyMeter, Model
 from workers.enrolment import Enrolment
 from workers.heartbeat import Heartbeat
+from workers.vitals import Vitals, read_vitals
 
 _NODES = 1000
 _TIMES = 3
@@ -48,7 +49,9 @@ _UNFELT = BreakerLimits(latency_ms=math.inf, latency_closes_ms=math.inf)
 class SimulatedNode:
     """One node's side of the bus: enrolled, beating, and idle. `back` are the times of its reconnects (s since 1970)."""
 
-    def __init__(self, bus: Bus, name: str, identity: Identity, back: list[float]) -> None:
+    def __init__(
+        self, bus: Bus, name: str, identity: Identity, back: list[float], vitals: Callable[[], Vitals]
+    ) -> None:
         self._bus = bus
         self._name = name
         self._enrolment = Enrolment(bus, identity, name, _CAPABILITIES, on_enrolled=self._on_enrolled)
@@ -61,8 +64,8 @@ class SimulatedNode:
             bandwidth_mbps=100.0,
             interval_s=2.0,
             before=lambda: None,
+            vitals=vitals,
         )
-        bus.on_reconnect(self._enrolment.again)
         bus.on_reconnect(lambda: back.append(time.time()))
 
     async def run(self) -> None:
@@ -212,12 +215,15 @@ async def _nodes(nats: str, count: int, back: list[float]) -> AsyncIterator[None
     with tempfile.TemporaryDirectory(prefix="ambient-bench-") as folder:
         buses: list[Bus] = []
         tasks: list[asyncio.Task[None]] = []
+        vitals = read_vitals()  # one machine, one reading
         try:
+            # All are connected before the first one speaks: else the first would keep the last ones waiting.
             for number in range(count):
-                bus = await Bus.connect(nats, cluster="bench", name=f"node {number}")
-                buses.append(bus)
+                bus = await Bus.connect(nats, cluster="bench", name=f"node {number}", timeout_s=_PATIENCE_S)
+                buses += [bus]
+            for number, bus in enumerate(buses):
                 identity = Identity.load(Path(folder) / str(number))
-                node = SimulatedNode(bus, f"sim-{number}", identity, back)
+                node = SimulatedNode(bus, f"sim-{number}", identity, back, lambda: vitals)
                 tasks.append(asyncio.create_task(node.run(), name=f"sim-{number}"))
             yield
         finally:

@@ -1,6 +1,7 @@
 """Saying hello: the node's signed request to be enrolled, until the coordinator accepts or refuses it.
 
-Guarantees: it is asked again, with jitter, for as long as nobody answers; said again whenever `again` was called; and a
+Guarantees: it is asked again, with jitter, for as long as nobody answers; said again whenever `again` was called, which is when the
+coordinator says that it does not know the node (not when the bus is back: thousands would say it at once, and heartbeats do); and a
 refusal ends the node with the coordinator's own words, because no repetition will change it.
 """
 

@@ -41,7 +41,7 @@ PROBE_TIMEOUT_S = 5.0
 
 
 class Heartbeat:
-    """The telemetry of one node; `before` is called ahead of each beat."""
+    """The telemetry of one node; `before` is called ahead of each beat, `vitals` says how the machine is."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Heartbeat:
         bandwidth_mbps: float,
         interval_s: float,
         before: Callable[[], None],
+        vitals: Callable[[], Vitals] = read_vitals,
     ) -> None:
         self._bus = bus
         self._node = node
@@ -63,13 +64,14 @@ class Heartbeat:
         self.bandwidth_mbps = bandwidth_mbps
         self._interval_s = interval_s
         self._before = before
+        self._vitals = vitals
         self._started_ms = time.time_ns() // 1_000_000
         self._begun_s = time.monotonic()
         self._safe_mode = ""
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
         self._pings_ms: deque[float] = deque(maxlen=PING_BEATS)
-        read_vitals()  # the first reading of the processor's share has no interval behind it
+        vitals()  # the first reading of the processor's share has no interval behind it
 
     def soon(self) -> None:
         """Beat at once; the next one follows after a random part of the interval."""
@@ -91,7 +93,7 @@ class Heartbeat:
     async def beat(self) -> None:
         """Measure, let the breakers decide, and publish."""
         self._before()
-        vitals = read_vitals()
+        vitals = self._vitals()
         self._core.breakers.measured(
             time.monotonic(), latency_ms=await self._latency_ms(), temperature_c=vitals.temperature_c
         )

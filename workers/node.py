@@ -223,7 +223,6 @@ class Node:
 
     async def run(self, switch: StopSwitch) -> int:
         """Work until asked to end."""
-        self._bus.on_reconnect(self._enrolment.again)
         self._executor.start()
         subscription = await self._bus.subscribe(
             self._bus.subjects.assign(self._node), self._executor.on_message
@@ -243,7 +242,6 @@ class Node:
                 service.cancel()
             await asyncio.gather(*services, return_exceptions=True)
             await self._executor.close()
-            self._bus.forget_reconnect(self._enrolment.again)
             if self._bus.is_connected:
                 await subscription.unsubscribe()
 

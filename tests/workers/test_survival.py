@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bus.connection import Bus
+from bus.messages import EnrolAgain
 from bus.server import NatsServer
 from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
 from bus.wire import sha256_hex
@@ -123,7 +124,7 @@ async def test_a_killed_node_sends_what_it_had_claimed_and_is_the_same_node(
 async def test_results_wait_for_a_server_that_restarts(
     world: World, start_node: StartNode, tmp_path: Path
 ) -> None:
-    """The node keeps working without the bus; everything goes out once when it is back, and it says hello again."""
+    """The node keeps working without the bus; everything goes out once when it is back; it beats as before, and says hello to who asks."""
     coordinator, data = world.coordinator, tmp_path / "survivor"
     start_node(url=world.server.url, cluster="home", data=data, fault="slow:500")
     module = await coordinator.upload_text(ADD)
@@ -132,11 +133,16 @@ async def test_results_wait_for_a_server_that_restarts(
     await coordinator.until(lambda: len(coordinator.open()) == 50)
     world.server.kill()
     await coordinator.until(lambda: waiting_lines(data) == 50)
+    beats = len(coordinator.telemetry)
     await world.server.restart()
     await coordinator.until(lambda: len(coordinator.results) >= 50)
-    await coordinator.until(lambda: len(coordinator.hellos) >= 2)
+    await coordinator.until(lambda: len(coordinator.telemetry) > beats)
     await coordinator.tell("n1", coordinator.adding("me.after", module, 1, 1))
     await coordinator.until(lambda: coordinator.results[-1][1].task == "me.after")
+    # A thousand nodes that come back together would all say it, to a coordinator that knows them.
+    assert len(coordinator.hellos) == 1
+    await coordinator.tell("n1", EnrolAgain())
+    await coordinator.until(lambda: len(coordinator.hellos) == 2)
 
     assert len(coordinator.results) == 51
 
