@@ -11,9 +11,9 @@ import msgspec
 
 from anchor.core import Core
 from anchor.errors import LogDamaged
-from anchor.folder import Folder
+from anchor.folder import Folder, NotHere
 from anchor.part import Part
-from anchor.receipt.container import write_receipt
+from anchor.receipt.container import Receipt, write_receipt
 from anchor.receipt.errors import ReceiptError
 from anchor.receipt.note import Checkpoint, Key, Note, check_note, read_checkpoint, read_note, write_note
 from anchor.receipt.published import Published
@@ -35,7 +35,7 @@ __all__ = ["Desk"]
 
 
 class Desk:
-    """For one term. `rewrite` makes a checkpoint with more signatures durable; `disk` guards the folder."""
+    """For one term. `rewrite` makes a checkpoint with more signatures durable, `mend` puts a leaf's damaged message back; `disk` guards the folder."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Desk:
         disk: asyncio.Lock,
         parts: Sequence[Part],
         rewrite: Callable[[Signed], Awaitable[None]],
+        mend: Callable[[int], Awaitable[bool]],
     ) -> None:
         self._key = key
         self._witnesses = witnesses
@@ -57,6 +58,7 @@ class Desk:
         self._disk = disk
         self._parts = parts
         self._rewrite = rewrite
+        self._mend = mend
         self._cosigning = asyncio.Lock()
         self._shown: Note | None = None
 
@@ -128,10 +130,7 @@ class Desk:
                 said=f"it is entry {leaf} of the log; the next checkpoint will cover it{missing}",
             )
         try:
-            async with self._disk:
-                receipt = await asyncio.to_thread(
-                    make_receipt, self._folder, leaf, note, self._keys(note), published
-                )
+            receipt = await self._make(leaf, note, published)
         except LogDamaged as error:
             raise ServiceFailed(str(error)) from None
         return ReceiptReply(
@@ -143,6 +142,17 @@ class Desk:
             receipt=write_receipt(receipt),
             evidence=_places(read_verdict(receipt.verdict.member).fields.get("evidence", [])),
         )
+
+    async def _make(self, leaf: int, note: Note, published: Published | None) -> Receipt:
+        """The receipt; a damaged message is put back first, where that can be done. Raises `LogDamaged`."""
+        keys = self._keys(note)
+        async with self._disk:
+            try:
+                return await asyncio.to_thread(make_receipt, self._folder, leaf, note, keys, published)
+            except NotHere:
+                if not await self._mend(leaf):
+                    raise
+            return await asyncio.to_thread(make_receipt, self._folder, leaf, note, keys, published)
 
     async def checkpoint(self, asked: CheckpointRequest) -> CheckpointReply:
         """The newest durable checkpoint, cosigned or not: witnesses cosign it. Raises `Malformed` for a size that it does not have."""

@@ -18,6 +18,7 @@ from anchor.core import AnchorLine, Core, Logged
 from anchor.desk import Desk
 from anchor.errors import LogDamaged, SettingsRefused
 from anchor.folder import Folder
+from anchor.mending import mend_message
 from anchor.messages import Message
 from anchor.notes import key_of, sign
 from anchor.part import Part
@@ -105,6 +106,7 @@ class Term:
             disk=self._disk,
             parts=parts,
             rewrite=self._rewrite,
+            mend=lambda leaf: mend_message(bus, self.core, self._folder, leaf),
         )
         self._shelf = Shelf(settings.data / "checkpoint")
         self._keeper = Keeper(

@@ -1,10 +1,10 @@
-"""Files that a command line names: read or written whole, or refused with the option's name and what to give instead."""
+"""Files that a command line names: read whole, or refused with the option's name and what to give instead."""
 
 from pathlib import Path
 
 from bus.errors import Malformed
 
-__all__ = ["read_file", "write_file"]
+__all__ = ["read_file"]
 
 
 def read_file(option: str, path: Path) -> bytes:
@@ -13,11 +13,3 @@ def read_file(option: str, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Malformed(option, f"cannot read {path} ({error.strerror}): give the path of a file") from None
-
-
-def write_file(option: str, path: Path, content: bytes) -> None:
-    """Write `path`; raises `Malformed` naming `option` where it cannot be written."""
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise Malformed(option, f"cannot write {path} ({error.strerror}): give another path") from None

@@ -7,7 +7,7 @@ from cyclopts import Parameter, validators
 from rich.markup import escape
 
 from ambient.cli.exits import Exit
-from ambient.cli.files import read_file, write_file
+from ambient.cli.files import read_file
 from ambient.cli.ledger import is_proof, verify_proof
 from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json
@@ -15,7 +15,7 @@ from ambient.cli.tasks import open_client
 from anchor.receipt.check import Report, check
 from anchor.receipt.container import read_receipt
 from anchor.receipt.errors import LinkBroken, ReceiptError
-from anchor.receipt.stamp import stamp
+from anchor.receipt.extract import extracted
 from anchor.receipt.trust import demands_of
 from bus.errors import Malformed
 
@@ -84,12 +84,14 @@ def verify(
     work: Annotated[int, Parameter(validator=_SOME, help="The least work, as a power of two.")] = 0,
     final: Annotated[bool, Parameter(negative="", help="There must be a block.")] = False,
     evidence: Annotated[bool, Parameter(negative="", help="Every counted result must be shown.")] = False,
-    ots: Annotated[
-        Path | None,
-        Parameter(help="Also write its OpenTimestamps proof, as PATH.ots, for the file PATH."),
-    ] = None,
     commitment: Annotated[
         str | None, Parameter(help="Of a proof from the ledger: the commitment to its state, in hex.")
+    ] = None,
+    extract: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder for what other tools read: the verdict, its tlog-proof, its OpenTimestamps proof."
+        ),
     ] = None,
     connection: Connection = Connection(),
 ) -> Exit:
@@ -117,14 +119,16 @@ def verify(
         raise Malformed(f"--{getattr(error, 'field', '')}", str(getattr(error, "limit", error))) from None
     try:
         report = check(data, demands)
-        if ots is not None:
-            _write_ots(ots, data)
     except ReceiptError as error:
         if connection.json:
             link = error.link if isinstance(error, LinkBroken) else ""
             print_json({"holds": False, "link": link, "error": str(error)})
         err.print(f"[bold red]broken[/] {escape(str(error))}")
         return Exit.NOT_VERIFIED
+    if extract is not None:
+        extract.mkdir(parents=True, exist_ok=True)
+        for name, content in extracted(read_receipt(data)).items():
+            (extract / name).write_bytes(content)
     if connection.json:
         print_json(_told(report, file, len(data)))
         return Exit.OK
@@ -133,13 +137,6 @@ def verify(
     for each in report.unproven:
         out.print(f"[yellow]·[/] Not proven: {escape(each)}")
     return Exit.OK
-
-
-def _write_ots(path: Path, data: bytes) -> None:
-    """The file that is stamped and its proof: `ots verify PATH.ots` checks them without anything of ours."""
-    stamped = stamp(read_receipt(data))
-    write_file("--ots", path, stamped.leaf)
-    write_file("--ots", path.with_name(path.name + ".ots"), stamped.ots)
 
 
 def _told(report: Report, file: Path, size: int) -> dict[str, object]:

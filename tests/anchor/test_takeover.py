@@ -146,6 +146,22 @@ async def test_verdicts_may_be_cut_below_the_anchors_checkpoint(
         assert "is in the log, but not in this anchor's folder" in json.loads(said)["limit"]
 
 
+async def test_a_damaged_message_is_read_from_the_log_again(bus: Bus, cluster: str, tmp_path: Path) -> None:
+    """As long as VERDICTS has it: the receipt is made as if nothing had happened, and the file is as it was."""
+    for at in range(1, 40):
+        await judge(bus, f"me.t{at}", f"me.t{at + 100}")
+    async with anchoring(bus.url, cluster, tmp_path):
+        before = await receipt(bus, "me.t17")
+        path = next((tmp_path / "messages").glob("*.verdicts"))
+        whole = path.read_bytes()
+        at = whole.index(b"me.t17")
+        path.write_bytes(whole[:at] + b"xx" + whole[at + 2 :])
+        after = await receipt(bus, "me.t17")
+
+        assert after.receipt == before.receipt
+        assert path.read_bytes() == whole
+
+
 async def test_a_log_that_no_longer_leads_to_what_was_signed_is_signed_no_more(
     bus: Bus, cluster: str, tmp_path: Path
 ) -> None:

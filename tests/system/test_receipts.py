@@ -53,13 +53,12 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
     assert made[0] == Exit.OK, made[2]
     assert "2 signed results" in made[2]
     assert ", final; " in made[2]
-    stamped = tmp_path / "leaf"
-    chain = ("--final", "--network", "regtest", "--ots", str(stamped))
+    chain = ("--final", "--network", "regtest", "--extract", str(tmp_path / "out"))
     checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", *chain, "--json")
     report = json.loads(checked[1])
 
     assert checked[0] == Exit.OK
-    assert is_stamped(stamped)
+    assert is_stamped(tmp_path / "out" / "leaf")
     assert (report["task"], report["status"]) == ("me.t1", "verified")
     assert sorted(report["nodes"]) == sorted(verdict.nodes)
     other = await ambient("verify", str(file), "--task", "me.t2")
