@@ -9,6 +9,9 @@ from typing import Any
 from ambient.audit import audit
 from ambient.client import Client
 from ambient.cluster import Supervisor
+from ambient.errors import BusUnavailable
+from ambient.task import Task
+from bus.messages import WhyReply
 from bus.streams import extent
 from folds.store import manifests_of
 from tests.system.logs import GUESTS, running
@@ -56,6 +59,15 @@ async def _restart(cluster: Supervisor, *names: str) -> None:
         await asyncio.sleep(0.02)
 
 
+async def _why(client: Client, task: Task) -> WhyReply:
+    """Ask until the coordinator answers: the verifier may be back before it."""
+    while True:
+        try:
+            return await client.why(task)
+        except BusUnavailable:
+            await asyncio.sleep(0.05)
+
+
 async def test_services_go_on_from_their_checkpoints(tmp_path: Path) -> None:
     """Killed with tasks finished, open and waiting behind them: each ends in its one verdict, and ids still stand for theirs."""
     async with running(tmp_path, service_options=_QUICK) as (cluster, client), asyncio.timeout(90):
@@ -65,7 +77,7 @@ async def test_services_go_on_from_their_checkpoints(tmp_path: Path) -> None:
         await _kept(client)
         await _restart(cluster, *_SERVICES)
         again = await client.run(_ADD, 40, 2, entry="add", id="first")
-        told = await client.why(waiting)
+        told = await _why(client, waiting)
         await cluster.add(cluster.plan.node("late", cluster.nats))
         verdict = await waiting.result()
         await _sums(client, 300)

@@ -90,7 +90,8 @@ async def test_what_could_not_be_said_is_not_said_later(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
             for _ in range(20):
                 await heartbeat.beat()
-            assert bus.client.pending_data_size == 0
+            # A ping of the connection may wait there, 6 bytes; a heartbeat has hundreds.
+            assert bus.client.pending_data_size <= len(b"PING\r\n")
             ear = Ear()
             await server.start()
             await asyncio.wait_for(back.wait(), 10)
