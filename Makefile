@@ -12,6 +12,7 @@ help:
 	@echo 'make test         run the whole test suite'
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
+	@echo 'make test-btcd    publish over the wire on btcd, a Bitcoin node that Go builds in half a minute'
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
@@ -38,6 +39,13 @@ SECONDS = 60
 SERVERS = 1
 chaos: $(BIN)/.dev
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --servers $(SERVERS) $${SEED:+--seed $$SEED} $${KEEP:+--keep "$$KEEP"}
+
+# A node that is neither Bitcoin Core nor ours.
+test-btcd: $(BIN)/.dev $(BIN)/btcd
+	@BTCD=$(BIN)/btcd $(BIN)/python -m pytest -n 0 tests/anchor/bitcoin/test_btcd.py
+
+$(BIN)/btcd: $(BIN)/python
+	@GOBIN="$$PWD/$(BIN)" go install github.com/btcsuite/btcd@v0.26.2
 
 check: $(BIN)/.dev
 	$(BIN)/ruff check .
@@ -88,4 +96,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test sim chaos check recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd sim chaos check recording figures bench constraints clean

@@ -116,7 +116,9 @@ class Desk:
                 more=True,
                 said="no verdict of this task is in the log: it has none yet, or was never submitted",
             )
-        found = next((each for part in self._parts if (each := part.published(leaf)) is not None), None)
+        found = None
+        for part in self._parts:
+            found = found or await part.published(leaf)
         note: Note | None
         published: Published | None
         note, published = found if found is not None else (self._shown, None)

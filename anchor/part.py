@@ -59,7 +59,7 @@ class Part(ABC):
         del write
         await asyncio.Event().wait()
 
-    def published(self, leaf: int) -> tuple[Note, Published] | None:
+    async def published(self, leaf: int) -> tuple[Note, Published] | None:
         """The checkpoint under which a leaf is published for good, and the proof of that; None as long as there is none."""
         del leaf
         return None

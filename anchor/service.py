@@ -8,11 +8,15 @@ import asyncio
 
 import structlog
 
+from anchor.bitcoin.metrics import publication
+from anchor.bitcoin.part import BitcoinPart
+from anchor.bitcoin.publications import LEDGER
 from anchor.ledger.part import LedgerPart
 from anchor.part import Part
 from anchor.settings import AnchorSettings
 from anchor.term import SERVICE, Term
 from bus.connection import Bus
+from bus.messages import Root
 from bus.signing import Identity
 from bus.terms import Tally, serve_terms, until_told
 from metrics.leadership import leadership
@@ -40,16 +44,30 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
     ) as bus:
         tally = Tally()
         async with exposed(
-            settings.metrics_port, leadership(bus, SERVICE, tally), host=settings.metrics_host
+            settings.metrics_port,
+            leadership(bus, SERVICE, tally),
+            publication(tally),
+            host=settings.metrics_host,
         ):
             await serve_terms(
                 bus,
-                lambda: Term(bus, identity, settings, tally, _parts(settings)),
+                lambda: Term(bus, identity, settings, tally, _parts(bus, identity, settings)),
                 name=settings.name,
                 tally=tally,
             )
 
 
-def _parts(settings: AnchorSettings) -> tuple[Part, ...]:
+def _parts(bus: Bus, identity: Identity, settings: AnchorSettings) -> tuple[Part, ...]:
     """What this anchor keeps beside the log, new for each term."""
-    return (LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s),)
+    ledger = LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s)
+    if settings.bitcoin is None:
+        return (ledger,)
+    return ledger, BitcoinPart(
+        bus, settings.origin_for(identity.key), settings.bitcoin, lambda: _state_of(ledger)
+    )
+
+
+def _state_of(ledger: LedgerPart) -> Root | None:
+    """The ledger's newest state, as it is published beside the log's."""
+    sealed = ledger.sealed
+    return None if sealed is None else Root(origin=LEDGER, size=sealed.state.epoch, root=sealed.commitment)

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anchor.bitcoin.opening import ChainSettings
 from anchor.errors import SettingsRefused
 from anchor.receipt.errors import Malformed as NotAKey
 from anchor.receipt.note import COSIGNATURE, Key, read_key
@@ -32,7 +33,7 @@ class AnchorSettings:
     `key` is the file of the key that signs the log, the same for all anchors of a cluster (`data`'s `identity` where none is given), `origin` the
     log's name for ever (None: one of cluster and key). A state is signed every `every_s` at most, and shown once `quorum` of
     `witnesses` (C2SP vkeys) have cosigned it. `operators` are the keys (64 hex digits) that may order credits and burns, and the ledger's state is
-    sealed every `ledger_every_s` at most. `metrics_port` 0 serves no metrics.
+    sealed every `ledger_every_s` at most. `bitcoin` says where the log is published (None: nowhere). `metrics_port` 0 serves no metrics.
     Raises `SettingsRefused`, naming field and limit.
     """
 
@@ -47,6 +48,7 @@ class AnchorSettings:
     quorum: int = 0
     operators: tuple[str, ...] = ()
     ledger_every_s: float = 10.0
+    bitcoin: ChainSettings | None = None
     checkpoint_s: float = 10.0
     metrics_port: int = 0
     metrics_host: str = LOOPBACK

@@ -80,7 +80,7 @@ class Term:
         self._key = key_of(identity, self.core.origin)
         self._settings = settings
         self._tally = tally or Tally()
-        self._parts = parts
+        self.parts = parts
         self._since_ms = 0
         self._written = 0
         self._restored = False
@@ -145,7 +145,7 @@ class Term:
             self._keeper.run(),
             self._writer.ended(),
             self._verdicts.ended(),
-            *(part.run(self._append) for part in self._parts),
+            *(part.run(self._append) for part in self.parts),
         )
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
@@ -181,7 +181,7 @@ class Term:
             await reader.reached(await last_sequence(self._bus, log))
 
     def _restore(self, kept: Saved) -> None:
-        checkpoint.restore(self.core, kept.state, kept.runs, self._parts)
+        checkpoint.restore(self.core, kept.state, kept.runs, self.parts)
 
     def _check_opened(self, first: int) -> None:
         """Whether the log in ANCHORS is ours, and can be folded from what there is."""
@@ -201,7 +201,7 @@ class Term:
 
     def _on_anchors(self, entry: Entry) -> None:
         self.core.fold_anchors(entry.sequence, entry.body)
-        for part in self._parts:
+        for part in self.parts:
             for line in split_lines(entry.body):
                 part.fold_anchors(entry.sequence, line)
 
@@ -210,7 +210,7 @@ class Term:
         self._refused += logged.unlogged
         self._fresh.append((logged, entry.body))
         self._fresh_bytes += len(entry.body)
-        for part in self._parts:
+        for part in self.parts:
             part.fold_verdicts(entry)
         if self._fresh_bytes > _HELD_BYTES:
             self._verdicts.pause()
@@ -276,7 +276,7 @@ class Term:
         self.core.wrote(sequence, [line for line in lines if not isinstance(line, bytes)])
         for line in lines:
             raw = line if isinstance(line, bytes) else encode(line)
-            for part in self._parts:
+            for part in self.parts:
                 part.fold_anchors(sequence, raw)
         if any(isinstance(line, Signed) for line in lines):
             self._show()
@@ -293,7 +293,7 @@ class Term:
             _log.warning("the checkpoint is not in the folder", reason=str(error))
 
     def _tell(self, note: Note) -> None:
-        for part in self._parts:
+        for part in self.parts:
             part.signed(note)
 
     async def _take(self) -> Snapshot | None:
@@ -309,7 +309,7 @@ class Term:
             writer=self._settings.name,
             epoch=self.core.epoch,
         )
-        packed = checkpoint.pack(self.core, self._parts)
+        packed = checkpoint.pack(self.core, self.parts)
         await self._store()
         self._sign()
         await writer.flushed()
@@ -374,7 +374,7 @@ class Term:
         assert self._desk is not None  # noqa: S101 -- opened by who follows
         await self.answers.open(self._desk)
         await self._desk.answer("health", bytes, lambda _: self._health())
-        for part in self._parts:
+        for part in self.parts:
             await part.open(self._desk, self._append)
         self._awake.set()
 

@@ -47,6 +47,26 @@ _ROWS = (
         "ambient_open_tasks", "gauge", ("service",),
         "Tasks without a verdict, as far as this process has read.",
     ),
+    Metric(
+        "ambient_anchor_publications", "gauge", ("status",),
+        "Publications on Bitcoin that are still followed, by how far they are.",
+    ),
+    Metric(
+        "ambient_anchor_lag_seconds", "gauge", (),
+        "How long ago the oldest publication was begun that is not final; 0 where there is none.",
+    ),
+    Metric(
+        "ambient_anchor_unpublished_entries", "gauge", (),
+        "Entries of the log that are signed and in no final publication yet.",
+    ),
+    Metric(
+        "ambient_anchor_fees_paid_satoshis_total", "counter", (),
+        "What the final publications cost.",
+    ),
+    Metric(
+        "ambient_anchor_held", "gauge", (),
+        "What keeps publications from going on (a cap, an empty wallet, a node that cannot be used): 0 where nothing does.",
+    ),
 )  # fmt: skip
 
 CATALOGUE = {metric.name: metric for metric in _ROWS}

@@ -47,6 +47,13 @@ async def up(
             validator=_NONE_OR_MORE, help="How many anchors; one leads. Without one there are no receipts."
         ),
     ] = 1,
+    anchor_every: Annotated[
+        float,
+        Parameter(
+            validator=validators.Number(gt=0),
+            help="Seconds between two publications on the chain of the anchor, at least.",
+        ),
+    ] = 5.0,
     slots: Annotated[
         int | None,
         Parameter(validator=AT_LEAST_ONE, help="Guests at a time on each node. Default: the cores."),
@@ -69,6 +76,7 @@ async def up(
         port=port,
         strategy=strategy,
         slots=slots,
+        service_options={"anchor": ("--anchor-every", str(anchor_every))},
     )
     stop = stop_signals()
     async with Supervisor(

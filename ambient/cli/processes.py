@@ -215,6 +215,39 @@ async def anchor(
     ledger_every_s: Annotated[
         float, Parameter(validator=_SOME_TIME, help="Seconds between two states of the ledger, at least.")
     ] = 10.0,
+    chain: Annotated[
+        str,
+        Parameter(
+            help="Where the log is published: none, embedded (a chain of its own), core+http://… (Bitcoin Core and its wallet), "
+            "node+http://… or esplora+https://… (with a key of ours)."
+        ),
+    ] = "embedded",
+    chain_data: Annotated[
+        Path | None,
+        Parameter(help="Folder of the embedded chain, and of the key that pays. Default: below `--data`."),
+    ] = None,
+    chain_cookie: Annotated[
+        Path | None, Parameter(help="File with a node's user and password; else they are in its URL.")
+    ] = None,
+    network: Annotated[
+        Literal["main", "testnet4", "signet", "regtest"], Parameter(help="The network of the node.")
+    ] = "regtest",
+    mainnet: Annotated[
+        bool, Parameter(negative="", help="Pay with real money; both caps must be set, too.")
+    ] = False,
+    anchor_every: Annotated[
+        float | None,
+        Parameter(
+            help="Seconds between two publications, at least. Default: 5 on the embedded chain, else 3600."
+        ),
+    ] = None,
+    anchor_count: Annotated[
+        int, Parameter(help="Publish also when so many more verdicts are in the log; 0: never for that.")
+    ] = 0,
+    max_fee_sat: Annotated[
+        int | None, Parameter(help="Most that one publication may cost, in satoshis.")
+    ] = None,
+    max_fee_day_sat: Annotated[int | None, Parameter(help="Most that may be paid in 24 hours.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
     metrics: _Metrics = 0,
@@ -225,14 +258,16 @@ async def anchor(
     """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
     _log_to_stderr(log_level)
     with needs("anchor"):
+        from anchor.bitcoin.opening import ChainSettings  # noqa: PLC0415 -- an extra
         from anchor.service import run  # noqa: PLC0415 -- an extra
         from anchor.settings import AnchorSettings  # noqa: PLC0415 -- an extra
     where = connection.settings
+    kept = data or default_data(where.cluster) / "anchor"
     own = () if operator_key is None else (Identity.load(operator_key).key,)
     settings = AnchorSettings(
         url=where.nats,
         cluster=where.cluster,
-        data=data or default_data(where.cluster) / "anchor",
+        data=kept,
         name=name or f"anchor-{secrets.token_hex(4)}",
         key=key,
         origin=origin,
@@ -241,6 +276,19 @@ async def anchor(
         quorum=witnesses,
         operators=(*operator, *own),
         ledger_every_s=ledger_every_s,
+        bitcoin=None
+        if chain == "none"
+        else ChainSettings(
+            folder=chain_data or kept / "bitcoin",
+            chain=chain,
+            network=network,
+            mainnet=mainnet,
+            cookie=chain_cookie,
+            every_s=anchor_every,
+            count=anchor_count,
+            max_fee_sat=max_fee_sat,
+            max_fee_day_sat=max_fee_day_sat,
+        ),
         checkpoint_s=checkpoint_s,
         metrics_port=metrics,
         metrics_host=metrics_host,

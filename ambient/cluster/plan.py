@@ -61,8 +61,9 @@ class ClusterPlan:
             for n in range(1, self.coordinators + 1)
         ]
         verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
-        # One log has one key: all anchors share its file.
-        key = ("--key", str(self.data / "anchor.key"), "--operator-key", str(self.data / "operator.key"))
+        # One log has one key and one chain: all anchors share them, and the one that leads has the chain open.
+        shared = {"--key": "anchor.key", "--operator-key": "operator.key", "--chain-data": "bitcoin"}
+        key = [text for option, name in shared.items() for text in (option, str(self.data / name))]
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
         return [*coordinators, *verifiers, *anchors, *(self.node(name, nats) for name in self.node_names())]
 

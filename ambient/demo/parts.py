@@ -13,6 +13,7 @@ from ambient.cluster import Supervisor
 from ambient.demo.guests import guest, holdout, photograph, primes_up_to
 from ambient.demo.stage import Stage
 from ambient.errors import TaskRejected
+from anchor.receipt.bitcoin.spv import SUCCESSORS
 from anchor.receipt.check import Demands, check
 from anchor.receipt.errors import ReceiptError
 from bus.messages import NodeView
@@ -168,6 +169,12 @@ async def receipts(client: Client, _cluster: Supervisor, stage: Stage) -> None:
     )
     for said in report.proven[:3]:
         stage.say(said)
+    confirmed = report.confirmed
+    stage.fact(
+        "published on a Bitcoin chain of this cluster's own: "
+        + (f"block {confirmed.height:,}, {confirmed.successors} on top" if confirmed else "no block yet"),
+        holds=confirmed is not None and confirmed.successors == SUCCESSORS,
+    )
     refused = 0
     places = range(0, 8 * len(data), 997)
     for bit in places:

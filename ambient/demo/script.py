@@ -44,6 +44,7 @@ async def _play(stage: Stage, folder: Path, tasks: int, nodes: int) -> None:
         extra_nodes=(parts.LIAR,),
         slots=1,
         node_options={parts.LIAR: ("--fault", "lie")},
+        service_options={"anchor": ("--anchor-every", "1")},
     )
     stage.heading("A cluster of real processes: nats-server, coordinator, verifier, anchor, nodes")
     async with Supervisor(plan) as cluster, connect(cluster.nats, cluster="demo", client="demo") as client:

@@ -6,23 +6,28 @@ the answer cannot be true, and never hands out a half-read answer. Signing happe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from anchor.bitcoin.publications import Place, Tip
 from anchor.receipt.bitcoin.spv import SpvProof
 from anchor.receipt.bitcoin.transaction import Outpoint, Transaction
 
-__all__ = ["Chain", "Draft", "Request", "Spender", "View", "Watch"]
+__all__ = ["Chain", "Draft", "Network", "Request", "Spender", "View", "Watch"]
+
+type Network = Literal["main", "testnet4", "signet", "regtest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What to look for: transactions that may be mined, where some of them were, and coins that must not be spent by others.
 
-    `since` is a block from before any of the transactions that have no place; None where there are none.
+    `waiting` are those of `txids` that may be in the mempool, as none of their number is in a block; `final` those that are
+    proven to be where they were seen. `since` is a block from before any of the transactions that have no place; None where there are none.
     """
 
     txids: frozenset[bytes] = frozenset()
+    waiting: frozenset[bytes] = frozenset()
+    final: frozenset[bytes] = frozenset()
     places: tuple[Place, ...] = ()
     spends: frozenset[Outpoint] = frozenset()
     since: Tip | None = None
@@ -81,8 +86,8 @@ class Chain(Protocol):
     """One chain and the wallet that pays on it."""
 
     @property
-    def network(self) -> str:
-        """Which rules the headers follow: `main`, `testnet4`, `signet` or `regtest`."""
+    def network(self) -> Network:
+        """Which rules the headers follow."""
         ...
 
     @property

@@ -113,6 +113,8 @@ class Decisions:
         unmined = [each for each in here if each.is_open]
         return Watch(
             txids=frozenset(attempt.txid for each in here for attempt in each.attempts),
+            waiting=frozenset(attempt.txid for each in unmined for attempt in each.attempts),
+            final=frozenset(each.place.txid for each in here if each.place and each.status == "final"),
             places=tuple(each.place for each in here if each.place is not None),
             spends=frozenset(each.spends for each in unmined),
             since=min((each.since for each in unmined), default=None),

@@ -36,7 +36,7 @@ class Report:
 
 
 class Driver:
-    """One chain's. `write` returns when a record is durable in ANCHORS; it raises where another anchor writes there."""
+    """One chain's. `write` returns when a record is durable in ANCHORS and folded; it raises where another anchor writes there."""
 
     def __init__(
         self,
@@ -86,7 +86,6 @@ class Driver:
             case Prove():
                 record = await self._prove(step)
         await self._write(record)
-        self._decisions.publishing.fold(record)
         wrote.append(record)
         return True
 
@@ -112,6 +111,7 @@ class Driver:
             raise ChainWrong("proof", "one of the transaction and the block that were asked for")
         return Final(
             number=step.number,
+            network=self._chain.network,
             txid=display(step.place.txid),
             height=step.place.height,
             block=display(step.place.block),

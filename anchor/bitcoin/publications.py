@@ -30,12 +30,14 @@ from bus.messages.publication import Broadcast, Built, Final, Mined, Publication
 __all__ = [
     "DAY_MS",
     "FORGET",
+    "LEDGER",
     "Attempt",
     "Open",
     "Place",
     "Publishing",
     "Status",
     "Tip",
+    "commitments",
     "committed",
     "parse_outpoint",
 ]
@@ -45,6 +47,8 @@ type Status = Literal["built", "broadcast", "mined", "final", "stranded"]
 FORGET = 1000
 """Blocks on a publication before it is no longer watched."""
 DAY_MS = 86_400_000
+LEDGER = "ledger"
+"""The origin of the ledger's states: they come with a commitment of their own."""
 
 
 class Tip(NamedTuple):
@@ -118,14 +122,22 @@ class Open:
         return sum(dearest.values())
 
 
-def committed(roots: Sequence[Root]) -> bytes:
-    """The 32 bytes that a transaction publishes for these states; raises `InvalidTransition` for none, or such as cannot be committed to."""
-    if not roots:
-        raise InvalidTransition("roots: the first record of a publication names one at least")
+def commitments(roots: Sequence[Root]) -> list[bytes]:
+    """What stands for each state, in their order; raises `InvalidTransition` for such as cannot be committed to."""
     try:
-        return join([commitment(root.origin, root.size, root.root) for root in roots])[0]
+        return [
+            root.root if root.origin == LEDGER else commitment(root.origin, root.size, root.root)
+            for root in roots
+        ]
     except ValueError as error:
         raise InvalidTransition(f"roots: {error}") from None
+
+
+def committed(roots: Sequence[Root]) -> bytes:
+    """The 32 bytes that a transaction publishes for these states; raises `InvalidTransition` as `commitments` does, and for none."""
+    if not roots:
+        raise InvalidTransition("roots: the first record of a publication names one at least")
+    return join(commitments(roots))[0]
 
 
 def parse_outpoint(text: str) -> Outpoint:
@@ -135,12 +147,18 @@ def parse_outpoint(text: str) -> Outpoint:
 
 
 class Publishing:
-    """All publications that may still change, by number."""
+    """All publications that may still change, by number.
+
+    `newest` are the states that the newest one commits to, `built_ms` when it was begun, `paid_sat` what those cost that became final.
+    """
 
     def __init__(self) -> None:
         self._open: dict[int, Open] = {}
-        self._spent: deque[tuple[int, int]] = deque()
+        self.spent: deque[tuple[int, int]] = deque()
         self.next_number = 1
+        self.newest: tuple[Root, ...] = ()
+        self.built_ms = 0
+        self.paid_sat = 0
 
     def __repr__(self) -> str:
         """Each number with its status."""
@@ -158,9 +176,17 @@ class Publishing:
         except KeyError:
             raise InvalidTransition(f"publication {number} was never built, or is long final") from None
 
+    def get(self, number: int) -> Open | None:
+        """The publication of that number, if it may still change."""
+        return self._open.get(number)
+
+    def put(self, publication: Open) -> None:
+        """One out of a checkpoint."""
+        self._open[publication.number] = publication
+
     def spent_since(self, moment_ms: int) -> int:
         """By how many satoshis what may be paid has grown since then."""
-        return sum(sat for at_ms, sat in self._spent if at_ms > moment_ms)
+        return sum(sat for at_ms, sat in self.spent if at_ms > moment_ms)
 
     def fold(self, record: Publication) -> None:
         """Take in the next record; raises `InvalidTransition`, and then nothing has changed."""
@@ -191,11 +217,12 @@ class Publishing:
         if known.status == "stranded":
             known.status = "built"
         known.attempts.append(attempt)
-        self._spent.append((record.at_ms, known.exposure_sat - before))
-        while self._spent[0][0] <= record.at_ms - 2 * DAY_MS:
-            self._spent.popleft()
+        self.spent.append((record.at_ms, known.exposure_sat - before))
+        while self.spent[0][0] <= record.at_ms - 2 * DAY_MS:
+            self.spent.popleft()
         self._open[record.number] = known
-        self.next_number = max(self.next_number, record.number + 1)
+        if record.number == self.next_number:
+            self.next_number, self.newest, self.built_ms = record.number + 1, known.roots, record.at_ms
 
     def _first(self, record: Built) -> Open:
         return Open(
@@ -253,6 +280,8 @@ class Publishing:
         if known.status != "mined":
             raise InvalidTransition(f"publication {record.number} is {known.status}, and final again")
         known.status = "final"
+        txid = known.place.txid if known.place else b""
+        self.paid_sat += sum(attempt.fee_sat for attempt in known.attempts if attempt.txid == txid)
         self._forget(record.height)
 
     def _strand(self, record: Stranded) -> None:

@@ -25,7 +25,10 @@ type _Moment = Annotated[int, Meta(ge=0, le=_U63)]
 
 
 class Root(Struct, frozen=True, kw_only=True):
-    """The state of one log: its origin, how many leaves it has, and the root over them (32 bytes)."""
+    """The state of one log: its origin, how many leaves it has, and the root over them (32 bytes).
+
+    The origin `ledger` is the ledger's: then `size` is its epoch, and `root` its commitment, as docs/ledger.md says.
+    """
 
     origin: Annotated[str, Meta(min_length=1, max_length=255)]
     size: Annotated[int, Meta(ge=0, le=_U63)]
@@ -81,9 +84,10 @@ class Reorged(Struct, frozen=True, kw_only=True, tag="reorged", tag_field="kind"
 
 
 class Final(Struct, frozen=True, kw_only=True, tag="final", tag_field="kind"):
-    """Six blocks follow the one with the transaction. `proof` shows that to a stranger: see `anchor.receipt.bitcoin.spv`."""
+    """Six blocks follow the one with the transaction, on `network`. `proof` shows that to a stranger: see `anchor.receipt.bitcoin.spv`."""
 
     number: _Number
+    network: Literal["main", "testnet4", "signet", "regtest"]
     txid: _Hash
     height: _Height
     block: _Hash

@@ -27,6 +27,7 @@ from bus.messages import (
     Unlogged,
     Verdict,
 )
+from bus.messages.publication import Publication
 from bus.reader import Entry, LogReader
 from bus.signing import VERDICTS, Identity
 from bus.streams import extent, last_sequence
@@ -35,9 +36,9 @@ from tests.anchor import receipts
 
 WAIT_S = 20.0
 EVERY_S = 0.02
-type Line = Leader | Opened | Signed | Unlogged | LedgerState | Ordered
+type Line = Leader | Opened | Signed | Unlogged | LedgerState | Ordered | Publication
 _LINE: msgspec.json.Decoder[Line] = msgspec.json.Decoder(
-    Leader | Opened | Signed | Unlogged | LedgerState | Ordered
+    Leader | Opened | Signed | Unlogged | LedgerState | Ordered | Publication
 )
 
 PROCESS = """

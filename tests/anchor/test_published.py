@@ -49,7 +49,7 @@ class Publisher(Part):
             committed = commitment(state.origin, state.size, state.root)
             self.found.append((note, receipts.confirmed(committed)))
 
-    def published(self, leaf: int) -> tuple[Note, Published] | None:
+    async def published(self, leaf: int) -> tuple[Note, Published] | None:
         """The first checkpoint that covers the leaf."""
         return next((each for each in self.found if read_checkpoint(each[0].text).size > leaf), None)
 
@@ -59,7 +59,7 @@ async def test_a_receipt_becomes_final_with_the_block_that_covers_it(
 ) -> None:
     """Until then it says that there will be more; afterwards it is under the published checkpoint, not the newest."""
     publisher = Publisher()
-    monkeypatch.setattr(anchor.service, "_parts", lambda _: (publisher,))
+    monkeypatch.setattr(anchor.service, "_parts", lambda *_: (publisher,))
     async with anchoring(bus.url, cluster, tmp_path):
         await judge(bus, "me.t1")
         before = await receipt(bus, "me.t1")

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from opentimestamps.core.notary import BitcoinBlockHeaderAttestation
+from opentimestamps.core.serialize import StreamDeserializationContext
+from opentimestamps.core.timestamp import DetachedTimestampFile
 
 from ambient.cli.exits import Exit
 from ambient.client import connect
@@ -39,7 +42,7 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
             with pytest.raises(TaskUnknown, match="no verdict of this task is in the log"):
                 await client.receipt("nothing")
         where = ("--nats", cluster.nats, "--cluster", "r", "--client", "me")
-        made = await ambient("receipt", "t1", "--output", str(file), "--wait", "--timeout", "30", *where)
+        made = await ambient("receipt", "t1", "--output", str(file), "--wait", "--timeout", "55", *where)
         found = {each.subject: each for each in await examine(ConnectionSettings(cluster.nats, "r", "me"))}
 
     assert health.anchor is not None
@@ -49,15 +52,27 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
     assert found["anchor standby"].ok
     assert made[0] == Exit.OK, made[2]
     assert "2 signed results" in made[2]
-    checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", "--json")
+    assert ", final; " in made[2]
+    chain = ("--final", "--network", "regtest", "--extract", str(tmp_path / "out"))
+    checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", *chain, "--json")
     report = json.loads(checked[1])
 
     assert checked[0] == Exit.OK
+    assert is_stamped(tmp_path / "out" / "leaf")
     assert (report["task"], report["status"]) == ("me.t1", "verified")
     assert sorted(report["nodes"]) == sorted(verdict.nodes)
     other = await ambient("verify", str(file), "--task", "me.t2")
     assert (other[0], "broken task: the receipt is of me.t1" in other[2]) == (Exit.NOT_VERIFIED, True)
     assert await alone(tmp_path, file) == 0
+
+
+def is_stamped(leaf: Path) -> bool:
+    """Whether the stock OpenTimestamps library reads the proof beside a file, and it is that file's and Bitcoin's."""
+    with leaf.with_name(leaf.name + ".ots").open("rb") as proof, leaf.open("rb") as file:
+        read = DetachedTimestampFile.deserialize(StreamDeserializationContext(proof))
+        [(_, attestation)] = read.timestamp.all_attestations()
+        is_file = bool(read.file_hash_op.hash_fd(file) == read.file_digest)
+        return is_file and isinstance(attestation, BitcoinBlockHeaderAttestation)
 
 
 async def alone(tmp_path: Path, file: Path) -> int:

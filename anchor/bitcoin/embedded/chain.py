@@ -12,9 +12,10 @@ from pathlib import Path
 import structlog
 
 from anchor.bitcoin.block import Block, parse_block
-from anchor.bitcoin.chain import Draft, Request, View, Watch
+from anchor.bitcoin.chain import Draft, Network, Request, View, Watch
 from anchor.bitcoin.embedded.journal import Journal
 from anchor.bitcoin.embedded.kernel import BlockInvalid, Kernel
+from anchor.bitcoin.embedded.lock import FolderLock
 from anchor.bitcoin.embedded.mempool import Mempool
 from anchor.bitcoin.embedded.miner import assemble
 from anchor.bitcoin.errors import ChainWrong, StoreUnusable, TxRefused
@@ -39,7 +40,7 @@ _log = structlog.get_logger("anchor.bitcoin")
 class EmbeddedChain:
     """A regression test chain in `folder`, with a block every `block_every_s` while anything waits for one; use `open`."""
 
-    network = "regtest"
+    network: Network = "regtest"
 
     def __init__(
         self,
@@ -47,10 +48,12 @@ class EmbeddedChain:
         journal: Journal,
         key: Key,
         *,
+        folder: FolderLock | None = None,
         snapshot: Path | None = None,
         block_every_s: float = 3.0,
     ) -> None:
         self.kernel, self._journal, self.key, self._every_s = kernel, journal, key, block_every_s
+        self._folder = folder
         self._lock = asyncio.Lock()
         self.scanner = Scanner(_KernelSource(kernel), script=key.script, birth=0, snapshot=snapshot)
         self.mempool = Mempool(self._coin, kernel.check_scripts)
@@ -65,19 +68,32 @@ class EmbeddedChain:
     @classmethod
     async def open(cls, folder: Path, *, block_every_s: float = 3.0) -> "EmbeddedChain":
         """Open the chain, or begin one with coins that can be spent; raises `StoreUnusable`."""
-        chain = await asyncio.to_thread(cls._from, folder, block_every_s)
-        await chain.begin()
+        opening = asyncio.ensure_future(asyncio.to_thread(cls._from, folder, block_every_s))
+        try:
+            chain = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on: what it opened would stay open.
+            await (await opening).close()
+            raise
+        try:
+            await chain.begin()
+        except BaseException:
+            await chain.close()
+            raise
         return chain
 
     @classmethod
     def _from(cls, folder: Path, block_every_s: float) -> "EmbeddedChain":
-        key, kernel, journal = (
-            Key.load(folder / "wallet.key"),
-            Kernel(folder / "kernel"),
-            Journal(folder / "journal"),
-        )
-        _replay(journal, kernel)
-        return cls(kernel, journal, key, snapshot=folder / "coins.json", block_every_s=block_every_s)
+        lock = FolderLock(folder)
+        try:
+            key, journal = Key.load(folder / "wallet.key"), Journal(folder / "journal")
+            kernel = Kernel(folder / "kernel")
+            _replay(journal, kernel)
+        except BaseException:
+            lock.release()
+            raise
+        snapshot = folder / "coins.json"
+        return cls(kernel, journal, key, folder=lock, snapshot=snapshot, block_every_s=block_every_s)
 
     async def begin(self) -> None:
         """Read what there is; mine the first coins where there is nothing."""
@@ -93,6 +109,8 @@ class EmbeddedChain:
             self.scanner.save()
             self._journal.close()
             self.kernel.close()
+            if self._folder is not None:
+                self._folder.release()
 
     async def work(self) -> None:
         """Mine, for ever: one block each interval, while anything waits for one."""
@@ -110,7 +128,7 @@ class EmbeddedChain:
             return View(
                 tip=follower.tip,
                 mined=dict(follower.mined),
-                pooled=frozenset(txid for txid in watch.txids if txid in self.mempool),
+                pooled=frozenset(txid for txid in watch.waiting if txid in self.mempool),
                 spent=spent,
                 missing=frozenset(
                     coin

@@ -23,7 +23,7 @@ class BlockInvalid(Exception):
 
 
 class Kernel:
-    """The chain in `folder`, which this process alone may have open; raises `StoreUnusable`."""
+    """The chain in `folder`, which is held by a `FolderLock`; raises `StoreUnusable`."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -53,7 +53,7 @@ class Kernel:
                 if attempt:
                     break
                 shutil.rmtree(folder, ignore_errors=True)
-        raise StoreUnusable(f"the chain in {folder} cannot be opened: is another process using it?")
+        raise StoreUnusable(f"the chain in {folder} cannot be opened: is there room on the disk?")
 
     def close(self) -> None:
         """Write what is in memory, and let go of the files."""

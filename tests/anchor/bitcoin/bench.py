@@ -60,6 +60,7 @@ class Anchor:
         self.log.append(record)
         if self.crash_after:
             raise Crash
+        self.publishing.fold(record)
 
     async def round(self, *wanted: Root) -> Report:
         """One round."""

@@ -408,10 +408,12 @@ def test_a_journal_that_was_cut_drops_the_cut_block_only(tmp_path: Path) -> None
 
 async def test_one_process_alone_has_a_chain_open(chain: EmbeddedChain, folder: Path) -> None:
     """And its blocks are not thrown away because of it."""
-    with pytest.raises(StoreUnusable, match="is another process using it"):
+    files = sorted((folder / "kernel").rglob("*"))
+    with pytest.raises(StoreUnusable, match="another process is using it"):
         await EmbeddedChain.open(folder)
     tip = await chain.mine()
     assert chain.kernel.tip == tip
+    assert sorted((folder / "kernel").rglob("*")) == files
 
 
 async def test_bitcoins_rules_are_asked(chain: EmbeddedChain) -> None:
