@@ -27,7 +27,7 @@ demo: $(BIN)/.all
 	@$(BIN)/ambient demo
 
 test: $(BIN)/.dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # Two thousand of them are part of `make test` already.
 SEEDS = 10000

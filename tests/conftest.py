@@ -25,6 +25,21 @@ SMALL = StreamLimits(max_bytes=dict.fromkeys(DEFAULT_MAX_BYTES, 64 * 1024**2))
 """JetStream reserves a stream's space; many test clusters share one server's disk."""
 
 
+_LONG = ("system/test_three_servers.py", "chaos", "system", "simulation")
+"""What takes longest, in this order: begun last, one file would keep one core busy while the other has nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    tests = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        place = item.path.relative_to(tests).as_posix()
+        return next((at for at, long in enumerate(_LONG) if place.startswith(long)), len(_LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
     """What one test says about logging is forgotten before the next: some count log lines, some want none."""
