@@ -17,7 +17,8 @@ class Rest:
     def __init__(self, *, give_up: Callable[[], None], default_s: float) -> None:
         self._give_up = give_up
         self._default_s = default_s
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._ends = 0.0
 
     def begin(self, finish_ms: int | None) -> bool:
         """What runs may finish for so long (None: the node's own limit), or until the end that was named before if that is earlier.
@@ -27,9 +28,10 @@ class Rest:
         loop = asyncio.get_running_loop()
         at = loop.time() + (self._default_s if finish_ms is None else finish_ms / 1000)
         begins = self._timer is None
-        if self._timer is None or at < self._timer.when():
+        if begins or at < self._ends:
             self.end()
-            self._timer = loop.call_at(at, self._give_up)
+            # The time is kept here: uvloop's handle of a bound that is over at once does not know its own.
+            self._ends, self._timer = at, loop.call_at(at, self._give_up)
         return begins
 
     def end(self) -> None:

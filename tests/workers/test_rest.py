@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from workers.rest import Rest
 
 
@@ -37,4 +39,18 @@ async def test_a_rest_that_ended_gives_nothing_up() -> None:
     assert not given_up
     assert rest.begin(0)
     await _passed(20)
+    assert len(given_up) == 1
+
+
+def test_a_bound_that_is_over_at_once_is_said_again_in_vain() -> None:
+    """On the event loop that nodes run on where it is installed, too: `--finish-s 0` ends what runs, and its repetitions nothing."""
+    given_up: list[None] = []
+
+    async def told_twice() -> list[bool]:
+        rest = Rest(give_up=lambda: given_up.append(None), default_s=60)
+        begun = [rest.begin(0), rest.begin(0)]
+        await _passed(20)
+        return [*begun, rest.begin(0), rest.begin(30_000)]
+
+    assert uvloop.run(told_twice()) == [True, False, False, False]
     assert len(given_up) == 1
