@@ -28,13 +28,13 @@ from anchor.settings import AnchorSettings
 from anchor.tree.edge import Tile
 from bus.connection import Bus
 from bus.fence import Leadership
-from bus.lease import LEASE_TTL_S, Lease
+from bus.lease import Lease
 from bus.messages import Opened, ServiceHealth, Signed, Unlogged
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import Identity
 from bus.streams import extent, lag_behind, last_sequence, last_sequences
-from bus.terms import Tally, first_of
+from bus.terms import Tally, first_of, regained
 from bus.wire import encode, split_lines
 from bus.writer import FencedWriter
 from folds.keeper import Keeper, Snapshot
@@ -50,7 +50,6 @@ _log = structlog.get_logger("anchor")
 SERVICE = "anchor"
 _HELD_BYTES = 16 * 1024 * 1024
 """Messages in memory, not yet on disk, before no more are read."""
-_HOLD_ON_S = 3 * LEASE_TTL_S
 _WITNESSES_S = 10.0
 """How long a state waits for its witnesses before a newer one is signed, for which they are asked instead."""
 
@@ -384,16 +383,10 @@ class Term:
         self.leading = False
         await self._close_desk()
         await self._open_desk()
-        try:
-            async with asyncio.timeout(_HOLD_ON_S):
-                await self._lease.acquire()
-                await self._writer.flushed()
-                if await last_sequence(self._bus, "anchors") == self._written:
-                    await self._lead()
-                    return
-        except TimeoutError:
-            pass
-        _log.warning("standing by: the lease was lost", name=self._settings.name)
+        if await regained(
+            self._bus, self._lease, self._writer, "anchors", lambda: self._written, name=self._settings.name
+        ):
+            await self._lead()
 
     def health(self) -> ServiceHealth:
         """Who this is and how far it has folded each log; `waiting` are leaves that are not signed yet."""

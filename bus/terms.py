@@ -17,13 +17,26 @@ import structlog
 
 from bus.connection import Bus
 from bus.errors import BusUnavailable, Fenced, Trimmed
+from bus.lease import LEASE_TTL_S, Lease
 from bus.messages import ServiceHealth
-from bus.streams import ensure_streams
+from bus.streams import ensure_streams, last_sequence
+from bus.writer import FencedWriter
 
-__all__ = ["Tally", "Term", "first_of", "patient_collector", "serve_terms", "stop_signals", "until_told"]
+__all__ = [
+    "Tally",
+    "Term",
+    "first_of",
+    "patient_collector",
+    "regained",
+    "serve_terms",
+    "stop_signals",
+    "until_told",
+]
 
 _log = structlog.get_logger("bus.terms")
 _RETRY_S = 0.5
+_HOLD_ON_S = 3 * LEASE_TTL_S
+"""How long a term tries to get a lost lease back: longer than a server's restart takes."""
 _COLLECT_AFTER = 50_000
 """New objects between two looks for cyclic garbage (CPython: 2,000)."""
 
@@ -80,6 +93,25 @@ async def _one(term: Term) -> None:
     finally:
         # Shielded from a second cancellation: the lease must be given up even by a process in a hurry.
         await asyncio.shield(term.close())
+
+
+async def regained(
+    bus: Bus, lease: Lease, writer: FencedWriter[Any], log: str, written: Callable[[], int], *, name: str
+) -> bool:
+    """The lease is lost: take it again if it is free and nobody wrote to `log` since `written`; False where the term is over.
+
+    A restarted server forgets leases, and folding long logs anew for that would keep everyone waiting.
+    """
+    try:
+        async with asyncio.timeout(_HOLD_ON_S):
+            await lease.acquire()
+            await writer.flushed()
+            if await last_sequence(bus, log) == written():
+                return True
+    except TimeoutError:
+        pass
+    _log.warning("standing by: the lease was lost", name=name)
+    return False
 
 
 async def until_told(serving: Coroutine[Any, Any, Any], stop: asyncio.Event | None = None) -> None:

@@ -26,9 +26,7 @@ class VerifierSettings:
     """One verifier: `data` holds its identity, and copies of checkpoints; `name` tells it from its standbys in the lease and in `health`.
 
     `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again. A checkpoint is made
-    every `checkpoint_s` at most.
-    `kept_bytes` bounds the verdict lines kept in memory for questions; older ones are read from the log again.
-    `metrics_port` 0 serves no metrics.
+    every `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
     Raises `SettingsRefused`, naming field and limit.
     """
 

@@ -16,13 +16,13 @@ import structlog
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced
 from bus.fence import Leadership
-from bus.lease import LEASE_TTL_S, Lease
+from bus.lease import Lease
 from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
 from bus.streams import extent, lag_behind, last_sequence, last_sequences
-from bus.terms import Tally, first_of
+from bus.terms import Tally, first_of, regained
 from bus.writer import FencedWriter
 from folds.keeper import Keeper, Snapshot
 from folds.manifest import Manifest
@@ -45,8 +45,6 @@ _HELD_MAX = 256
 """Entries of RESULTS that wait for their decisions before no more are read."""
 _BACKLOG_MAX = 8192
 """Lines that wait to be written before no more results are read."""
-_HOLD_ON_S = 3 * LEASE_TTL_S
-"""How long a term tries to get a lost lease back: longer than a server's restart takes."""
 _GRACE_S = 0.05
 """How long ASSIGNMENTS may lag behind a result before the server is asked where the log really ends."""
 
@@ -124,24 +122,15 @@ class Term:
         )
 
     async def _hold_on(self) -> None:
-        """The lease is lost: take it again if it is free and nobody wrote since; else this term is over.
-
-        A restarted server forgets leases, and folding long logs anew for that would keep everyone waiting.
-        """
+        """The lease is lost: take it again if it is free and nobody wrote since; else this term is over."""
         assert self._writer is not None  # noqa: S101 -- taken over
         self.leading = False
         await self._close_desk()
         await self._open_desk()
-        try:
-            async with asyncio.timeout(_HOLD_ON_S):
-                await self._lease.acquire()
-                await self._writer.flushed()
-                if await last_sequence(self._bus, "verdicts") == self._written:
-                    await self._lead()
-                    return
-        except TimeoutError:
-            pass
-        _log.warning("standing by: the lease was lost", name=self._settings.name)
+        if await regained(
+            self._bus, self._lease, self._writer, "verdicts", lambda: self._written, name=self._settings.name
+        ):
+            await self._lead()
 
     async def close(self) -> None:
         """End everything that the term began and give the lease up."""
