@@ -16,7 +16,7 @@ def _find() -> Callable[[int], int] | None:
     except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
         return None
     trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
-    return trim  # type: ignore[no-any-return]
+    return trim
 
 
 _trim = _find()
