@@ -29,7 +29,7 @@ demo: $(BIN)/.all
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
-# Two thousand of them are part of `make test` already.
+# A thousand of them are part of `make test` already.
 SEEDS = 10000
 sim: $(BIN)/.dev
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
