@@ -233,7 +233,8 @@ class Fold:
         task = holder.task
         task.quiet_since_ms, task.claimed = entry.at_ms, entry.sequence
         if self.figures is not None:
-            self.figures.claimed(entry.at_ms - holder.since_ms)
+            told_ms = holder.sent_ms if holder.deliveries == 1 else holder.since_ms
+            self.figures.claimed(entry.at_ms - told_ms)
         if task.shape is not None and claim.status != "fault":
             task.shape.estimate.learn(claim.wall_ms)
 

@@ -40,8 +40,8 @@ ROWS = (
     ),
     Metric(
         "ambient_task_stage_seconds", "histogram", ("stage",),
-        "How long a stage took, by the servers' clock: `decide` from submitted to decided and durable (first attempts), `run` from decided "
-        "to claimed, making the decision durable included, `judge` from the last claim to the verdict.",
+        "How long a stage took, by the servers' clock: `decide` from submitted to decided and durable (first attempts), `run` from there "
+        "to claimed, `judge` from the last claim to the verdict.",
         STAGE_S,
     ),
     Metric(
