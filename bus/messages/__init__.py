@@ -51,6 +51,8 @@ from bus.messages.publication import (
     Stranded,
 )
 from bus.messages.service import (
+    BoardReply,
+    BoardRequest,
     DrainReply,
     DrainRequest,
     ErrorReply,
@@ -106,6 +108,8 @@ __all__ = [
     "Assigned",
     "BalanceReply",
     "BalanceRequest",
+    "BoardReply",
+    "BoardRequest",
     "Broadcast",
     "Built",
     "Burn",
