@@ -31,6 +31,7 @@ class ClusterPlan:
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
     e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier` or `anchor`.
+    `pages` are the ports at which processes serve metrics, by name, and `monitors` those of the servers, which coordinators tell of.
     Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
@@ -49,6 +50,8 @@ class ClusterPlan:
     extra_nodes: tuple[str, ...] = ()
     node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     service_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pages: Mapping[str, int] = field(default_factory=dict)
+    monitors: tuple[str, ...] = ()
 
     def node_names(self) -> list[str]:
         """`node-1` … `node-N`, and the extra ones."""
@@ -56,8 +59,9 @@ class ClusterPlan:
 
     def services(self, nats: str) -> list[ProcessPlan]:
         """Every process but the servers, in the order in which they start."""
+        told = [text for monitor in self.monitors for text in ("--monitor", monitor)]
         coordinators = [
-            self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
+            self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy, *told)
             for n in range(1, self.coordinators + 1)
         ]
         verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
@@ -78,7 +82,7 @@ class ClusterPlan:
         named = "--id" if role == "node" else "--name"
         where = ("--nats", nats, "--cluster", self.cluster)
         kept = ("--data", str(self.data / name))
+        page = ("--metrics", str(self.pages[name])) if name in self.pages else ()
         chosen = self.service_options.get(role, ())
-        return ProcessPlan(
-            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *chosen)
-        )
+        command = (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *page, *chosen)
+        return ProcessPlan(name, role, command)

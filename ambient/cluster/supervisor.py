@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import psutil
 
+from ambient.cluster.pages import describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
@@ -62,7 +63,7 @@ class Running:
 
 
 class Supervisor:
-    """The processes of one `ClusterPlan`. Use as an async context manager, or `start` and `stop`."""
+    """The processes of one `ClusterPlan`, which serve metrics if `metrics`. Use as an async context manager, or `start` and `stop`."""
 
     def __init__(
         self,
@@ -70,11 +71,14 @@ class Supervisor:
         *,
         on_event: Callable[[str, str], None] | None = None,
         route: RouteUrl | None = None,
+        metrics: bool = False,
     ) -> None:
         self.plan = replace(plan, memory_mb=plan.memory_mb or _share_mb(len(plan.node_names())))
         self.servers = NatsCluster(
             plan.data, plan.servers, name=plan.cluster, port=plan.port, fsync=plan.fsync, route=route
         )
+        if metrics:
+            self.plan = with_pages(self.plan, [server.monitor_url for server in self.servers.servers])
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
@@ -112,6 +116,7 @@ class Supervisor:
         await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
+            describe_targets(self.plan)
             for process in self.plan.services(self.nats):
                 await self.add(process)
             await self._ready(bus, ready_s)
@@ -277,6 +282,7 @@ class Supervisor:
                 {"name": server.name, "nats": server.url, "monitor": server.monitor_url}
                 for server in self.servers.servers
             ],
+            "metrics": pages(self.plan),
             "data": str(self.plan.data.resolve()),
             "supervisor": os.getpid(),
             "processes": [

@@ -13,6 +13,8 @@ from bus.messages.anchor import (
 )
 from bus.messages.decision import Abandoned, Assigned, Decision, Enrolled, Leader, Refused
 from bus.messages.ledger import (
+    AccountReceiptReply,
+    AccountReceiptRequest,
     BalanceReply,
     BalanceRequest,
     Burn,
@@ -49,6 +51,8 @@ from bus.messages.publication import (
     Stranded,
 )
 from bus.messages.service import (
+    BoardReply,
+    BoardRequest,
     DrainReply,
     DrainRequest,
     ErrorReply,
@@ -98,10 +102,14 @@ from bus.messages.verdict import (
 __all__ = [
     "INLINE_LIMIT_BYTES",
     "Abandoned",
+    "AccountReceiptReply",
+    "AccountReceiptRequest",
     "Assign",
     "Assigned",
     "BalanceReply",
     "BalanceRequest",
+    "BoardReply",
+    "BoardRequest",
     "Broadcast",
     "Built",
     "Burn",
