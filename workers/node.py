@@ -203,7 +203,6 @@ class Node:
         given, capabilities = resolved.given, resolved.capabilities
         self._settings = given
         self._node = resolved.node
-        self._slots = capabilities.slots
         self._bus = bus
         self._is_enrolled = False
         self._asked_to_drain = asyncio.Event()
