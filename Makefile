@@ -18,6 +18,7 @@ help:
 	@echo 'make test-image   build it, and run the node from it against a cluster: read-only, as uid 1000, to a verdict'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
+	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
 	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
 	@echo 'make clean        remove .venv and every cache'
 	@echo
@@ -68,6 +69,11 @@ check: $(BIN)/.dev
 	$(BIN)/python -m bus.schemas --check
 	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/manual.py --check
+
+# docs/cli.md and the manual page, from the command itself.
+manual: $(BIN)/.dev
+	@$(BIN)/python tools/manual.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all
@@ -109,4 +115,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd image test-image sim chaos check recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd image test-image sim chaos check manual recording figures bench constraints clean
