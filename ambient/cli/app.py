@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, tasks
+from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, tasks, tracing
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -28,6 +28,7 @@ from ambient.errors import (
 from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
 from metrics.errors import MetricsError
+from tracing.errors import TracingError
 
 __all__ = ["app", "main"]
 
@@ -58,6 +59,7 @@ for commands in (
     receipts.commands,
     cluster.commands,
     processes.commands,
+    tracing.commands,
 ):
     for command in commands:
         app.command(command, name=command.__name__.rstrip("_"))
@@ -128,6 +130,7 @@ def _exit_code(error: Exception) -> Exit:
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
         (MetricsError, Exit.USAGE),
+        (TracingError, Exit.USAGE),
         (AnchorError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )

@@ -3,21 +3,23 @@
 import logging
 import secrets
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
 from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
+from ambient.cli.options import AT_LEAST_ONE, PORT, Connection, LogLevel
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.signing import Identity
 from bus.terms import stop_signals
+from bus.trace import trace_id
 
-__all__ = ["commands", "node"]
+__all__ = ["commands", "log_to_stderr", "node"]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
@@ -31,9 +33,6 @@ _Metrics = Annotated[
     int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
 ]
 _MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
-_LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
-]
 
 
 async def node(
@@ -67,11 +66,11 @@ async def node(
     data: _Data = None,
     metrics: _Metrics = 0,
     metrics_host: _MetricsHost = "127.0.0.1",
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> int:
     """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("node"):
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
@@ -129,11 +128,11 @@ async def coordinator(
             validator=validators.Number(gt=0), help="Seconds of work beyond which no new tasks are taken."
         ),
     ] = 3600.0,
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Decide which node runs what. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
         from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
@@ -164,11 +163,11 @@ async def verifier(
     data: _Data = None,
     metrics: _Metrics = 0,
     metrics_host: _MetricsHost = "127.0.0.1",
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("services"):
         from verifier.service import run  # noqa: PLC0415 -- an extra
         from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra
@@ -265,11 +264,11 @@ async def anchor(
     data: _Data = None,
     metrics: _Metrics = 0,
     metrics_host: _MetricsHost = "127.0.0.1",
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("anchor"):
         from anchor.bitcoin.opening import ChainSettings  # noqa: PLC0415 -- an extra
         from anchor.service import run  # noqa: PLC0415 -- an extra
@@ -335,14 +334,22 @@ async def server(
 commands = (coordinator, verifier, anchor, server)
 
 
-def _log_to_stderr(level: str) -> None:
-    """Readable on a terminal, JSON lines in a log file."""
+def log_to_stderr(level: str, cluster: str = "") -> None:
+    """Readable on a terminal, JSON lines in a log file, in which a line about a task has the id of its trace in `cluster`."""
     terminal = sys.stderr.isatty()
+
+    def traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        task = event.get("task")
+        if cluster and isinstance(task, str):
+            event["trace_id"] = trace_id(cluster, task)
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            traced,
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),
