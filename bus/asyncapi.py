@@ -212,6 +212,7 @@ CHANNELS = (
         receives=("coordinator", "verifier", "anchor"),
         messages=("Nothing",),
     ),
+    _question("coordinator", "board", "How is every node, in columns?", "BoardRequest", ("BoardReply",)),
     _question("coordinator", "room", "Are new tasks taken, and if not, when again? The question is `{}`.", "Nothing", ("RoomReply",)),
     _question("anchor", "order", "An operator's order to the ledger, to be written to ANCHORS.", "Ordered", ("OrderReply",)),
     _question("anchor", "balance", "What does an account hold?", "BalanceRequest", ("BalanceReply",)),

@@ -16,6 +16,8 @@ from nats.aio.subscription import Subscription
 from bus.connection import Bus, Received
 from bus.errors import BadSignature, BusError, Malformed, ServiceFailed
 from bus.messages import (
+    BoardReply,
+    BoardRequest,
     DrainReply,
     DrainRequest,
     Hello,
@@ -36,6 +38,7 @@ from bus.signing import HELLO, open_signed
 from bus.streams import lag_behind
 from bus.wire import MAX_MESSAGE_BYTES, decode, decoder, encode
 from coordinator import explain
+from coordinator.board import board_of
 from coordinator.core import Core
 from coordinator.load import Load
 from coordinator.settings import Settings
@@ -83,7 +86,7 @@ class Desk:
         self._service = await ServiceDesk.open(
             self._bus,
             "coordinator",
-            "1.2.0",
+            "1.3.0",
             "Decides which node runs what.",
             instance=self._settings.name,
         )
@@ -95,6 +98,7 @@ class Desk:
         desk, self._since_ms = self._service, self._now_ms()
         await desk.answer("hello", bytes, self._hello)
         await desk.answer("nodes", _NodesRequest, self._nodes)
+        await desk.answer("board", BoardRequest, self._board)
         await desk.answer("why", WhyRequest, self._why)
         await desk.answer("tasks", TasksRequest, self._tasks)
         await desk.answer("drain", DrainRequest, self._drain)
@@ -202,6 +206,10 @@ class Desk:
             if len(body) <= MAX_MESSAGE_BYTES or len(rows) <= 1:
                 return body
             rows = rows[: len(rows) // 2]
+
+    def _board(self, asked: BoardRequest) -> BoardReply:
+        shape = f"{self._settings.name}-{self._since_ms}"
+        return board_of(self._core.registry, asked.names_from, shape=shape, now_ms=self._now_ms())
 
     def _why(self, asked: WhyRequest) -> WhyReply:
         reply = explain.why(self._core, asked.task, self._now_ms())

@@ -49,6 +49,8 @@ from bus.messages.publication import (
     Stranded,
 )
 from bus.messages.service import (
+    BoardReply,
+    BoardRequest,
     DrainReply,
     DrainRequest,
     ErrorReply,
@@ -102,6 +104,8 @@ __all__ = [
     "Assigned",
     "BalanceReply",
     "BalanceRequest",
+    "BoardReply",
+    "BoardRequest",
     "Broadcast",
     "Built",
     "Burn",

@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 from bus.messages.node import Capabilities, FinishMs
 
 __all__ = [
+    "BoardReply",
+    "BoardRequest",
     "DrainReply",
     "DrainRequest",
     "ErrorReply",
@@ -65,6 +67,34 @@ class NodesReply(Struct, frozen=True):
 
     nodes: list[NodeView]
     total: int
+
+
+class BoardRequest(Struct, frozen=True, omit_defaults=True):
+    """How is every node, in as few bytes as that can be said in? With `names_from` also what those from that row on are called."""
+
+    names_from: Annotated[int, Meta(ge=0)] | None = None
+
+
+class BoardReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every node in columns, one entry a row: for who watches ten thousand of them, each second.
+
+    A row is the same node for as long as `shape` is the same. `names` are those of the rows from `names_from` on, a page of them. The columns are
+    little-endian: `state` (bytes: 0 healthy, 1 safe, 2 draining, 3 suspect, 4 dead, 5 left), `score` (16 bits, in 1/10,000), `open` (16 bits),
+    `cpu_free` and `memory_free` (bytes, in 1/200), `latency` and `silent` (16 bits, in tenths of a millisecond and of a second). What is
+    more than fits is the most that does.
+    """
+
+    shape: str
+    total: int
+    at_ms: int
+    state: bytes
+    score: bytes
+    open: bytes
+    cpu_free: bytes
+    memory_free: bytes
+    latency: bytes
+    silent: bytes
+    names: list[str] = msgspec.field(default_factory=list)
 
 
 class DrainRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
