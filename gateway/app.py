@@ -54,7 +54,9 @@ _HANDLERS: tuple[Any, ...] = (
 )
 
 
-def make_framework(parts: Parts | None = None, *, body_bytes: int = 2**20, origins: tuple[str, ...] = ()) -> Litestar:
+def make_framework(
+    parts: Parts | None = None, *, body_bytes: int = 2**20, origins: tuple[str, ...] = ()
+) -> Litestar:
     """The routes with their description; without parts it can only be described."""
     state: dict[str, Any] = {}
     if parts is not None:

@@ -50,7 +50,11 @@ async def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
     tokens = Tokens(settings.tokens)
     tokens.caller("")  # a file that cannot be used is told at the start
     if not len(tokens):
-        _log.warning("there are no tokens yet", advice="make one with `ambient token create`", file=str(settings.tokens))
+        _log.warning(
+            "there are no tokens yet",
+            advice="make one with `ambient token create`",
+            file=str(settings.tokens),
+        )
     async with await Bus.connect(
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
@@ -93,7 +97,7 @@ def _listening(settings: GatewaySettings) -> Iterator[socket.socket]:
             raise AddressTaken(
                 f"the API cannot be served at {settings.host}:{settings.port}: choose another --http-port, 0 picks a free one ({error.strerror})"
             ) from None
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
         yield listener
 
 

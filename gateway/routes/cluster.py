@@ -25,7 +25,9 @@ _log = structlog.get_logger("gateway")
 _LOGS_S = 1.0
 
 
-@get("/api/v1/cluster/stats", tags=["cluster"], summary="The cluster at a glance", responses=problems(400, 503))
+@get(
+    "/api/v1/cluster/stats", tags=["cluster"], summary="The cluster at a glance", responses=problems(400, 503)
+)
 async def stats(
     request: ApiRequest,
     history_s: Annotated[
