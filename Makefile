@@ -29,7 +29,7 @@ demo: $(BIN)/.all
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
-# Two thousand of them are part of `make test` already.
+# A thousand of them are part of `make test` already.
 SEEDS = 10000
 sim: $(BIN)/.dev
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
@@ -54,6 +54,7 @@ check: $(BIN)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m examples.guests.build --check
 	$(BIN)/python -m bus.schemas --check
+	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python tools/readme.py --check
 
 # Needs the demo to be true: it fails otherwise and records nothing.

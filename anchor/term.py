@@ -161,6 +161,8 @@ class Term:
             await self._writer.stop()
         async with self._disk:
             self._folder.close()
+            for part in self.parts:
+                part.close()
         self._shelf.close()
         await self._lease.release()
 
@@ -240,6 +242,8 @@ class Term:
             messages = [Message(one.sequence, one.first, one.lines, body) for one, body in fresh if one.lines]
             full: list[Tile] = [tile for one, _ in fresh for tile in one.tiles]
             await asyncio.to_thread(self._folder.commit, messages, full, partial)
+            for part in self.parts:
+                await asyncio.to_thread(part.sync)
             self._stored = stored
         self._verdicts.resume()
 

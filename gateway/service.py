@@ -27,6 +27,7 @@ from gateway.tokens import Tokens
 from gateway.view.core import View
 from gateway.view.following import Following
 from metrics.page import exposed
+from metrics.process import process
 
 __all__ = ["run"]
 
@@ -59,7 +60,12 @@ async def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
         parts = _parts(settings, bus)
-        async with exposed(settings.metrics_port, requests(parts.tally), host=settings.metrics_host):
+        async with exposed(
+            settings.metrics_port,
+            process("gateway", settings.tokens.parent),
+            requests(parts.tally, parts.view.book),
+            host=settings.metrics_host,
+        ):
             host, port = listener.getsockname()[:2]
             _log.info("serving", at=f"http://{host}:{port}", name=settings.name, cluster=settings.cluster)
             try:

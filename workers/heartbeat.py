@@ -70,6 +70,8 @@ class Heartbeat:
         self._safe_mode = ""
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
+        self.newest: Vitals | None = None
+        """What the last beat found of the machine."""
         self._pings_ms: deque[float] = deque(maxlen=PING_BEATS)
         vitals()  # the first reading of the processor's share has no interval behind it
 
@@ -93,7 +95,7 @@ class Heartbeat:
     async def beat(self) -> None:
         """Measure, let the breakers decide, and publish."""
         self._before()
-        vitals = self._vitals()
+        vitals = self.newest = self._vitals()
         self._core.breakers.measured(
             time.monotonic(), latency_ms=await self._latency_ms(), temperature_c=vitals.temperature_c
         )

@@ -22,6 +22,9 @@ from bus.errors import BadSignature, Malformed
 from bus.messages import Drain
 from bus.signing import Identity
 from bus.terms import patient_collector
+from metrics.errors import AddressTaken
+from metrics.page import exposed
+from metrics.process import process
 from sandbox.errors import PoolBroken, UnsafeStore
 from sandbox.pool import Pool
 from sandbox.store import ModuleStore
@@ -38,6 +41,8 @@ from workers.errors import (
 )
 from workers.executor import Executor
 from workers.heartbeat import Heartbeat, measure_bandwidth_mbps
+from workers.metrics import Parts
+from workers.metrics import node as metrics
 from workers.outbox import Outbox
 from workers.rest import Rest
 from workers.settings import NodeSettings, Resolved
@@ -194,6 +199,7 @@ class Node:
         self._asked_to_drain = asyncio.Event()
         self._core = NodeCore(slots=capabilities.slots, memory_mb=capabilities.memory_mb)
         meter = EnergyMeter(find_source(given.idle_watts, given.max_watts), time.monotonic())
+        self._meter, self._pool, self._slots = meter, pool, capabilities.slots
         self._enrolment = Enrolment(bus, identity, resolved.node, capabilities, on_enrolled=self._on_enrolled)
         self._executor = Executor(
             bus=bus,
@@ -223,6 +229,15 @@ class Node:
 
     async def run(self, switch: StopSwitch) -> int:
         """Work until asked to end."""
+        given = self._settings
+        sources = process("node", given.data), metrics(self._parts)
+        try:
+            async with exposed(given.metrics_port, *sources, host=given.metrics_host):
+                return await self._work(switch)
+        except AddressTaken as error:
+            raise BadSettings("metrics", str(error)) from None
+
+    async def _work(self, switch: StopSwitch) -> int:
         self._executor.start()
         subscription = await self._bus.subscribe(
             self._bus.subjects.assign(self._node), self._executor.on_message
@@ -244,6 +259,18 @@ class Node:
             await self._executor.close()
             if self._bus.is_connected:
                 await subscription.unsubscribe()
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(
+            core=self._core,
+            figures=self._executor.figures,
+            meter=self._meter,
+            slots=self._slots,
+            backlog=lambda: self._executor.writer.backlog,
+            spent=self._pool.work,
+            vitals=lambda: self._heartbeat.newest,
+        )
 
     def _on_enrolled(self) -> None:
         self._heartbeat.soon()

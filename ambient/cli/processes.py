@@ -72,6 +72,8 @@ async def node(
         ),
     ] = None,
     data: _Data = None,
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> int:
@@ -101,6 +103,8 @@ async def node(
         bandwidth_mbps=bandwidth_mbps,
         fault=fault or "",
         drain_s=drain_s,
+        metrics_port=metrics,
+        metrics_host=metrics_host,
         **{name: value for name, value in watts.items() if value is not None},
     )
     return await run_node(settings)
@@ -121,6 +125,14 @@ async def coordinator(
     data: _Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
+    monitor: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Monitor of a NATS server (`http://host:8222`), whose figures are served with the metrics.",
+        ),
+    ] = (),
     full_tasks: Annotated[
         int,
         Parameter(validator=AT_LEAST_ONE, help="Tasks without a verdict beyond which no new ones are taken."),
@@ -151,6 +163,7 @@ async def coordinator(
         timing=Timing(keep_ms=int(keep_hours * 3_600_000)),
         metrics_port=metrics,
         metrics_host=metrics_host,
+        monitors=monitor,
         full_tasks=full_tasks,
         full_wait_s=full_wait_s,
     )
