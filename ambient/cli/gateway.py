@@ -117,6 +117,7 @@ def create(
     return Exit.OK
 
 
+@token.default
 @token.command(name="list")
 def list_(*, file: _TokenFile = None, connection: Connection = Connection()) -> Exit:
     """Show the tokens that there are, without their secrets."""
