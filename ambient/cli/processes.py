@@ -22,7 +22,10 @@ __all__ = ["LogLevel", "Metrics", "MetricsHost", "commands", "log_to_stderr", "n
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
-    Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
+    Path | None,
+    Parameter(
+        env_var="AMBIENT_DATA", help="Folder that this process may write. Default: below the user's data."
+    ),
 ]
 _SOME_TIME = validators.Number(gt=0)
 _CheckpointS = Annotated[
