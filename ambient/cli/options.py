@@ -2,19 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Group, Parameter, validators
 
 from ambient.settings import ConnectionSettings, resolve
 
-__all__ = ["AT_LEAST_ONE", "PORT", "AccountReceipt", "Connection", "LogLevel", "Submission"]
+__all__ = ["AT_LEAST_ONE", "PORT", "AccountReceipt", "Connection", "Submission"]
 
 AT_LEAST_ONE = validators.Number(gte=1)
 PORT = validators.Number(gte=0, lte=65535)
-LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
-]
 
 _CONNECTION = Group("Connection", sort_key=90)
 _TASK = Group("Task", sort_key=50)

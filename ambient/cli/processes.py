@@ -11,28 +11,35 @@ import structlog
 from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import AT_LEAST_ONE, PORT, Connection, LogLevel
+from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.join import JoinToken
 from bus.signing import Identity
 from bus.terms import stop_signals
 from bus.trace import trace_id
 
-__all__ = ["commands", "log_to_stderr", "node"]
+__all__ = ["LogLevel", "Metrics", "MetricsHost", "commands", "log_to_stderr", "node"]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
-    Path | None, Parameter(help="Folder that this process may write. Default: below the user's data.")
+    Path | None,
+    Parameter(
+        env_var="AMBIENT_DATA", help="Folder that this process may write. Default: below the user's data."
+    ),
 ]
 _SOME_TIME = validators.Number(gt=0)
 _CheckpointS = Annotated[
     float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
 ]
-_Metrics = Annotated[
+Metrics = Annotated[
     int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
 ]
-_MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
+MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
+]
 
 
 async def node(
@@ -63,9 +70,15 @@ async def node(
         str | None,
         Parameter(help="Misbehave on purpose, for demos and tests: lie, silent, slow:MS, crash:N."),
     ] = None,
+    join: Annotated[
+        str | None,
+        Parameter(
+            help="The token that registering this node gave: address, cluster, name and key in one word."
+        ),
+    ] = None,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> int:
@@ -75,10 +88,17 @@ async def node(
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
     watts = {"idle_watts": idle_watts, "max_watts": max_watts}
+    url, cluster = connection.settings.nats, connection.settings.cluster
+    if join is not None:
+        token = JoinToken.read(join)
+        url, cluster, id_ = connection.nats or token.nats, token.cluster, token.node
+    folder = data or default_data(cluster) / "node"
+    if join is not None:
+        token.keep(folder / "identity")
     settings = NodeSettings(
-        data=data or default_data(connection.settings.cluster) / "node",
-        url=connection.settings.nats,
-        cluster=connection.settings.cluster,
+        data=folder,
+        url=url,
+        cluster=cluster,
         id=id_,
         region=region,
         node_type=node_type,
@@ -108,8 +128,8 @@ async def coordinator(
     ] = 24.0,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     monitor: Annotated[
         tuple[str, ...],
         Parameter(
@@ -161,8 +181,8 @@ async def verifier(
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
@@ -262,8 +282,8 @@ async def anchor(
     max_fee_day_sat: Annotated[int | None, Parameter(help="Most that may be paid in 24 hours.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:

@@ -5,8 +5,8 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import Connection, LogLevel
-from ambient.cli.processes import log_to_stderr
+from ambient.cli.options import Connection
+from ambient.cli.processes import LogLevel, log_to_stderr
 from ambient.extras import needs
 
 __all__ = ["commands"]
