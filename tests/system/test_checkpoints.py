@@ -94,7 +94,7 @@ async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path
     """While a task is open the logs keep it; then they are cut, and services that begin on empty disks go on as if nothing had been."""
     options: dict[str, Any] = {"coordinators": 2, "verifiers": 2, "anchors": 1}
     options["service_options"] = _FORGETFUL | {"anchor": ("--checkpoint-s", "0.5", "--every-s", "0.2")}
-    async with running(tmp_path, **options) as (cluster, client), asyncio.timeout(120):
+    async with running(tmp_path, **options) as (cluster, client), asyncio.timeout(180):
         waiting = await client.submit(_ADD, 1, 2, entry="add", id="waits", place={"node": "late"})
         held = (await extent(client.bus, "tasks")).last
         for _ in range(20):  # twice the retention, and more
