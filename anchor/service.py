@@ -13,6 +13,7 @@ from anchor.bitcoin.part import BitcoinPart
 from anchor.bitcoin.proofs import ProofStore
 from anchor.bitcoin.publications import LEDGER
 from anchor.ledger.part import LedgerPart
+from anchor.metrics import keeping
 from anchor.part import Part
 from anchor.settings import AnchorSettings
 from anchor.term import SERVICE, Term
@@ -22,6 +23,7 @@ from bus.signing import Identity
 from bus.terms import Tally, serve_terms, until_told
 from metrics.leadership import leadership
 from metrics.page import exposed
+from metrics.process import process
 
 __all__ = ["run"]
 
@@ -46,7 +48,9 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
         tally = Tally()
         async with exposed(
             settings.metrics_port,
+            process(SERVICE, settings.data),
             leadership(bus, SERVICE, tally),
+            keeping(tally),
             publication(tally),
             host=settings.metrics_host,
         ):
