@@ -87,6 +87,8 @@ class Core(Schedule):
             row = self.registry.row(node)
             if row is None or self.registry.state[row] in (DEAD, LEFT):
                 self.attempts.lost_node(node)
+        for holder in self.attempts.unheard(now_ms):
+            self._deliver(holder)
         self.ledger.lead()
         recent = now_ms - self.timing.resubmitted_ms
         self.ledger.again = type(self.ledger.again)(

@@ -46,6 +46,7 @@ from workers.metrics import node as metrics
 from workers.outbox import Outbox
 from workers.rest import Rest
 from workers.settings import NodeSettings, Resolved
+from workers.status import Status, starting, told
 
 __all__ = ["StopSwitch", "run_node"]
 
@@ -134,15 +135,22 @@ async def _run(settings: NodeSettings, switch: StopSwitch) -> int:
     _log.info("node starts", node=resolved.node, key=identity.key[:16], slots=resolved.capabilities.slots)
     if resolved.fault:
         _log.warning("FAULT SWITCH IS ON: this node misbehaves on purpose", fault=str(resolved.fault))
-    bus = await _unless(switch.drain, _connect(settings, resolved.node))
-    if bus is None:
-        return EXIT_DRAINED
-    async with bus, _pool(settings.data / "modules", resolved.capabilities.slots) as (pool, store):
-        outbox = Outbox(settings.data / "outbox")
-        try:
-            return await Node(resolved, identity, bus, pool=pool, store=store, outbox=outbox).run(switch)
-        finally:
-            outbox.close()
+    node: Node | None = None
+
+    def status() -> Status:
+        return starting(resolved.node, resolved.capabilities.slots) if node is None else node.status()
+
+    async with told(settings.data, status):
+        bus = await _unless(switch.drain, _connect(settings, resolved.node))
+        if bus is None:
+            return EXIT_DRAINED
+        async with bus, _pool(settings.data / "modules", resolved.capabilities.slots) as (pool, store):
+            outbox = Outbox(settings.data / "outbox")
+            try:
+                node = Node(resolved, identity, bus, pool=pool, store=store, outbox=outbox)
+                return await node.run(switch)
+            finally:
+                outbox.close()
 
 
 async def _connect(settings: NodeSettings, node: str) -> Bus:
@@ -196,6 +204,7 @@ class Node:
         self._settings = given
         self._node = resolved.node
         self._bus = bus
+        self._is_enrolled = False
         self._asked_to_drain = asyncio.Event()
         self._core = NodeCore(slots=capabilities.slots, memory_mb=capabilities.memory_mb)
         meter = EnergyMeter(find_source(given.idle_watts, given.max_watts), time.monotonic())
@@ -260,6 +269,18 @@ class Node:
             if self._bus.is_connected:
                 await subscription.unsubscribe()
 
+    def status(self) -> Status:
+        """How the node is at this moment."""
+        core = self._core
+        return starting(self._node, self._slots) | {
+            "connected": self._bus.is_connected,
+            "enrolled": self._is_enrolled,
+            "state": "draining" if core.draining else "safe" if core.breakers.reason else "works",
+            "reason": core.breakers.reason,
+            "open": core.open_count,
+            "beat_age_s": self._heartbeat.age_s,
+        }
+
     @property
     def _parts(self) -> Parts:
         return Parts(
@@ -273,6 +294,7 @@ class Node:
         )
 
     def _on_enrolled(self) -> None:
+        self._is_enrolled = True
         self._heartbeat.soon()
 
     def _on_drain(self, word: Drain) -> None:
