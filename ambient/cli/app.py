@@ -11,7 +11,20 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, status, tasks
+from ambient.cli import (
+    audit,
+    cluster,
+    drains,
+    gateway,
+    inspection,
+    ledger,
+    nodes,
+    processes,
+    receipts,
+    status,
+    tasks,
+    tracing,
+)
 from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -27,7 +40,9 @@ from ambient.errors import (
 )
 from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
+from gateway.errors import GatewayError
 from metrics.errors import MetricsError
+from tracing.errors import TracingError
 
 __all__ = ["app", "main"]
 
@@ -57,6 +72,7 @@ for commands in (
     receipts.commands,
     cluster.commands,
     processes.commands,
+    tracing.commands,
 ):
     for command in commands:
         app.command(command, name=command.__name__.rstrip("_"))
@@ -73,6 +89,8 @@ _node.default(processes.node)
 for command in (*drains.commands, *status.commands):
     _node.command(command)
 app.command(_node)
+app.command(gateway.gateway)
+app.command(gateway.token)
 
 
 def main() -> None:
@@ -133,7 +151,9 @@ def _exit_code(error: Exception) -> Exit:
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
         (MetricsError, Exit.USAGE),
+        (TracingError, Exit.USAGE),
         (AnchorError, Exit.USAGE),
+        (GatewayError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )
     return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)

@@ -30,7 +30,8 @@ class ClusterPlan:
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
-    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier` or `anchor`.
+    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier`, `anchor` or `gateway`.
+    `http_ports` are the gateways' (those not given: free ones), and `client` in whose name the token in `cluster.json` submits.
     `pages` are the ports at which processes serve metrics, by name, and `monitors` those of the servers, which coordinators tell of.
     Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
@@ -41,8 +42,11 @@ class ClusterPlan:
     coordinators: int = 1
     verifiers: int = 1
     anchors: int = 0
+    gateways: int = 0
     servers: int = 1
     port: int = 0
+    http_ports: tuple[int, ...] = ()
+    client: str = "me"
     fsync: bool = True
     strategy: str = "weighted"
     slots: int | None = None
@@ -57,6 +61,11 @@ class ClusterPlan:
         """`node-1` … `node-N`, and the extra ones."""
         return [*(f"node-{number}" for number in range(1, self.nodes + 1)), *self.extra_nodes]
 
+    @property
+    def tokens(self) -> Path:
+        """The file of the gateways' tokens."""
+        return self.data / "tokens.json"
+
     def services(self, nats: str) -> list[ProcessPlan]:
         """Every process but the servers, in the order in which they start."""
         told = [text for monitor in self.monitors for text in ("--monitor", monitor)]
@@ -69,7 +78,14 @@ class ClusterPlan:
         shared = {"--key": "anchor.key", "--operator-key": "operator.key", "--chain-data": "bitcoin"}
         key = [text for option, name in shared.items() for text in (option, str(self.data / name))]
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
-        return [*coordinators, *verifiers, *anchors, *(self.node(name, nats) for name in self.node_names())]
+        gateways = [self._gateway(n, nats) for n in range(1, self.gateways + 1)]
+        return [
+            *coordinators,
+            *verifiers,
+            *anchors,
+            *gateways,
+            *(self.node(name, nats) for name in self.node_names()),
+        ]
 
     def node(self, name: str, nats: str) -> ProcessPlan:
         """One node of the cluster."""
@@ -77,6 +93,12 @@ class ClusterPlan:
         memory = () if self.memory_mb is None else ("--memory-mb", str(self.memory_mb))
         drain = ("--drain-s", str(NODE_DRAIN_S))
         return self._process(name, "node", nats, *slots, *memory, *drain, *self.node_options.get(name, ()))
+
+    def _gateway(self, number: int, nats: str) -> ProcessPlan:
+        port = next(iter(self.http_ports[number - 1 :]), 0)
+        return self._process(
+            f"gateway-{number}", "gateway", nats, "--http-port", str(port), "--tokens", str(self.tokens)
+        )
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"
