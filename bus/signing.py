@@ -117,8 +117,13 @@ class Identity:
         return cls.from_seed(seed)
 
     @classmethod
-    def _create(cls, path: Path) -> "Identity":
-        identity = cls.generate()
+    def keep(cls, path: Path, seed: bytes) -> "Identity":
+        """The identity kept at `path`; where none is there, that of `seed` is from now on. Raises as `load` does."""
+        return cls.load(path) if path.exists() else cls._create(path, cls.from_seed(seed))
+
+    @classmethod
+    def _create(cls, path: Path, identity: "Identity | None" = None) -> "Identity":
+        identity = identity or cls.generate()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_once(path, identity._private.private_bytes_raw())  # noqa: SLF001 -- its own private half

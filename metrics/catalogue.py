@@ -67,6 +67,18 @@ _ROWS = (
         "ambient_anchor_held", "gauge", (),
         "What keeps publications from going on (a cap, an empty wallet, a node that cannot be used): 0 where nothing does.",
     ),
+    Metric(
+        "ambient_gateway_requests_total", "counter", ("status",),
+        "Requests that a gateway answered, by class of status (2xx to 5xx).",
+    ),
+    Metric(
+        "ambient_gateway_refused_tokens_total", "counter", (),
+        "Requests with a token that is not known.",
+    ),
+    Metric(
+        "ambient_gateway_event_streams", "gauge", (),
+        "Event streams that are open at a gateway.",
+    ),
 )  # fmt: skip
 
 CATALOGUE = {metric.name: metric for metric in _ROWS}

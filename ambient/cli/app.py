@@ -11,7 +11,7 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, inspection, ledger, nodes, processes, receipts, tasks
+from ambient.cli import audit, cluster, drains, gateway, inspection, ledger, nodes, processes, receipts, tasks
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -27,6 +27,7 @@ from ambient.errors import (
 )
 from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
+from gateway.errors import GatewayError
 from metrics.errors import MetricsError
 
 __all__ = ["app", "main"]
@@ -68,6 +69,8 @@ _node.default(processes.node)
 for command in drains.commands:
     _node.command(command)
 app.command(_node)
+app.command(gateway.gateway)
+app.command(gateway.token)
 
 
 def main() -> None:
@@ -129,6 +132,7 @@ def _exit_code(error: Exception) -> Exit:
         (AmbientError, Exit.USAGE),
         (MetricsError, Exit.USAGE),
         (AnchorError, Exit.USAGE),
+        (GatewayError, Exit.USAGE),
         (OSError, Exit.USAGE),
     )
     return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)

@@ -47,6 +47,13 @@ async def up(
             validator=_NONE_OR_MORE, help="How many anchors; one leads. Without one there are no receipts."
         ),
     ] = 1,
+    gateways: Annotated[
+        int,
+        Parameter(validator=_NONE_OR_MORE, help="How many gateways; without one there is no REST API."),
+    ] = 1,
+    http_port: Annotated[
+        int, Parameter(validator=PORT, help="Port of the REST API on loopback; 0 picks a free one.")
+    ] = 3000,
     anchor_every: Annotated[
         float,
         Parameter(
@@ -72,6 +79,9 @@ async def up(
         coordinators=coordinators,
         verifiers=verifiers,
         anchors=anchors,
+        gateways=gateways,
+        http_port=http_port,
+        client=connection.settings.client,
         servers=servers,
         port=port,
         strategy=strategy,
@@ -88,6 +98,8 @@ async def up(
             f"[bold green]up[/]: {nodes} nodes, cluster [bold]{name}[/], NATS at [bold]{cluster.nats}[/]"
         )
         err.print(f"  export NATS_URL={cluster.nats} AMBIENT_CLUSTER={name}")
+        if cluster.http:
+            err.print(f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}")
         err.print(f"  data, logs and cluster.json in {plan.data}; ctrl-C drains and stops")
         await stop.wait()
         err.print("draining …")

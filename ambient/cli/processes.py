@@ -14,10 +14,11 @@ from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.join import JoinToken
 from bus.signing import Identity
 from bus.terms import stop_signals
 
-__all__ = ["commands", "node"]
+__all__ = ["LogLevel", "Metrics", "MetricsHost", "commands", "log_to_stderr", "node"]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
 _Data = Annotated[
@@ -27,11 +28,11 @@ _SOME_TIME = validators.Number(gt=0)
 _CheckpointS = Annotated[
     float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
 ]
-_Metrics = Annotated[
+Metrics = Annotated[
     int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
 ]
-_MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
-_LogLevel = Annotated[
+MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
+LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
 
@@ -64,20 +65,31 @@ async def node(
         str | None,
         Parameter(help="Misbehave on purpose, for demos and tests: lie, silent, slow:MS, crash:N."),
     ] = None,
+    join: Annotated[
+        str | None,
+        Parameter(help="The token that registering this node gave: address, cluster, name and key in one word."),
+    ] = None,
     data: _Data = None,
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> int:
     """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     with needs("node"):
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
     watts = {"idle_watts": idle_watts, "max_watts": max_watts}
+    url, cluster = connection.settings.nats, connection.settings.cluster
+    if join is not None:
+        token = JoinToken.read(join)
+        url, cluster, id_ = connection.nats or token.nats, token.cluster, token.node
+    folder = data or default_data(cluster) / "node"
+    if join is not None:
+        token.keep(folder / "identity")
     settings = NodeSettings(
-        data=data or default_data(connection.settings.cluster) / "node",
-        url=connection.settings.nats,
-        cluster=connection.settings.cluster,
+        data=folder,
+        url=url,
+        cluster=cluster,
         id=id_,
         region=region,
         node_type=node_type,
@@ -105,8 +117,8 @@ async def coordinator(
     ] = 24.0,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
     full_tasks: Annotated[
         int,
         Parameter(validator=AT_LEAST_ONE, help="Tasks without a verdict beyond which no new ones are taken."),
@@ -117,11 +129,11 @@ async def coordinator(
             validator=validators.Number(gt=0), help="Seconds of work beyond which no new tasks are taken."
         ),
     ] = 3600.0,
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Decide which node runs what. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
         from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
@@ -149,13 +161,13 @@ async def verifier(
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
-    log_level: _LogLevel = "info",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     with needs("services"):
         from verifier.service import run  # noqa: PLC0415 -- an extra
         from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra
@@ -250,13 +262,13 @@ async def anchor(
     max_fee_day_sat: Annotated[int | None, Parameter(help="Most that may be paid in 24 hours.")] = None,
     checkpoint_s: _CheckpointS = 10.0,
     data: _Data = None,
-    metrics: _Metrics = 0,
-    metrics_host: _MetricsHost = "127.0.0.1",
-    log_level: _LogLevel = "info",
+    metrics: Metrics = 0,
+    metrics_host: MetricsHost = "127.0.0.1",
+    log_level: LogLevel = "info",
     connection: Connection = Connection(),
 ) -> Exit:
     """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     with needs("anchor"):
         from anchor.bitcoin.opening import ChainSettings  # noqa: PLC0415 -- an extra
         from anchor.service import run  # noqa: PLC0415 -- an extra
@@ -322,7 +334,7 @@ async def server(
 commands = (coordinator, verifier, anchor, server)
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
     """Readable on a terminal, JSON lines in a log file."""
     terminal = sys.stderr.isatty()
     structlog.configure(

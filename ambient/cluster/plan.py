@@ -1,7 +1,7 @@
 """Which processes make a cluster, with which command lines: pure description, nothing is started here."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class ClusterPlan:
 
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
-    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier` or `anchor`.
+    e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier`, `anchor` or `gateway`.
+    `http_port` is the first gateway's (0: a free one), and `client` in whose name the token in `cluster.json` submits.
     Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
@@ -40,8 +41,11 @@ class ClusterPlan:
     coordinators: int = 1
     verifiers: int = 1
     anchors: int = 0
+    gateways: int = 0
     servers: int = 1
     port: int = 0
+    http_port: int = 0
+    client: str = "me"
     fsync: bool = True
     strategy: str = "weighted"
     slots: int | None = None
@@ -54,8 +58,13 @@ class ClusterPlan:
         """`node-1` … `node-N`, and the extra ones."""
         return [*(f"node-{number}" for number in range(1, self.nodes + 1)), *self.extra_nodes]
 
-    def services(self, nats: str) -> list[ProcessPlan]:
-        """Every process but the servers, in the order in which they start."""
+    @property
+    def tokens(self) -> Path:
+        """The file of the gateways' tokens."""
+        return self.data / "tokens.json"
+
+    def services(self, nats: str, http_ports: Sequence[int] = ()) -> list[ProcessPlan]:
+        """Every process but the servers, in the order in which they start; a gateway for each of `http_ports`."""
         coordinators = [
             self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
             for n in range(1, self.coordinators + 1)
@@ -65,7 +74,8 @@ class ClusterPlan:
         shared = {"--key": "anchor.key", "--operator-key": "operator.key", "--chain-data": "bitcoin"}
         key = [text for option, name in shared.items() for text in (option, str(self.data / name))]
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
-        return [*coordinators, *verifiers, *anchors, *(self.node(name, nats) for name in self.node_names())]
+        gateways = [self._gateway(n, nats, port) for n, port in enumerate(http_ports, 1)]
+        return [*coordinators, *verifiers, *anchors, *gateways, *(self.node(name, nats) for name in self.node_names())]
 
     def node(self, name: str, nats: str) -> ProcessPlan:
         """One node of the cluster."""
@@ -73,6 +83,13 @@ class ClusterPlan:
         memory = () if self.memory_mb is None else ("--memory-mb", str(self.memory_mb))
         drain = ("--drain-s", str(NODE_DRAIN_S))
         return self._process(name, "node", nats, *slots, *memory, *drain, *self.node_options.get(name, ()))
+
+    def _gateway(self, number: int, nats: str, port: int) -> ProcessPlan:
+        """It keeps nothing, so it has no folder."""
+        name = f"gateway-{number}"
+        where = ("--name", name, "--nats", nats, "--cluster", self.cluster, "--http-port", str(port))
+        command = (*where, "--tokens", str(self.tokens), *self.service_options.get("gateway", ()))
+        return ProcessPlan(name, "gateway", (sys.executable, "-m", "ambient", "gateway", *command))
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"

@@ -8,9 +8,11 @@ supervisor that was killed. Logs are in `logs/`.
 import asyncio
 import contextlib
 import ctypes
+import datetime as dt
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,13 +28,19 @@ from ambient.settings import read_cluster_file
 from bus.connection import Bus
 from bus.errors import BusError
 from bus.messages import NodesReply, ServiceHealth
-from bus.server import NatsCluster, NatsServer, RouteUrl
+from bus.server import NatsCluster, NatsServer, RouteUrl, free_port
 from bus.streams import ensure_streams
+from gateway.tokens import Tokens
 
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
 
 _DRAIN_S = NODE_DRAIN_S + 2.0
-_STOP_ORDER = ((("node",), _DRAIN_S), (("coordinator", "verifier", "anchor"), 5.0), (("server",), 10.0))
+_STOP_ORDER = (
+    (("gateway",), 5.0),
+    (("node",), _DRAIN_S),
+    (("coordinator", "verifier", "anchor"), 5.0),
+    (("server",), 10.0),
+)
 _PR_SET_PDEATHSIG = 1
 _OFFERED = 0.8
 _DEATHS_AT_START = 3
@@ -75,6 +83,11 @@ class Supervisor:
         self.servers = NatsCluster(
             plan.data, plan.servers, name=plan.cluster, port=plan.port, fsync=plan.fsync, route=route
         )
+        self.http_ports = [
+            plan.http_port if number == 0 and plan.http_port else free_port() for number in range(plan.gateways)
+        ]
+        self.token = ""
+        """What opens the gateways, for whoever may read `cluster.json`; made anew at each start."""
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
@@ -83,6 +96,11 @@ class Supervisor:
     def nats(self) -> str:
         """Where clients connect: all servers, comma-separated."""
         return self.servers.url
+
+    @property
+    def http(self) -> str:
+        """Where the first gateway serves the REST API; empty without one."""
+        return f"http://127.0.0.1:{self.http_ports[0]}" if self.http_ports else ""
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it serves."""
@@ -109,10 +127,13 @@ class Supervisor:
         self.plan.data.mkdir(parents=True, exist_ok=True)
         (self.plan.data / "logs").mkdir(exist_ok=True)
         self._refuse_other_servers()
+        if self.http_ports:
+            _refuse_taken(self.http_ports[0])
+            self.token = _make_token(self.plan)
         await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
-            for process in self.plan.services(self.nats):
+            for process in self.plan.services(self.nats, self.http_ports):
                 await self.add(process)
             await self._ready(bus, ready_s)
 
@@ -232,6 +253,8 @@ class Supervisor:
                 await self._answers(bus, "verifier")
                 if self.plan.anchors:
                     await self._answers(bus, "anchor")
+                for port in self.http_ports:
+                    await self._serves(port)
                 while await self._healthy_nodes(bus) < len(self.plan.node_names()):
                     self._none_dies_again_and_again()
                     await asyncio.sleep(0.05)
@@ -249,6 +272,12 @@ class Supervisor:
                 await asyncio.sleep(0.05)
             else:
                 return
+
+    async def _serves(self, port: int) -> None:
+        """Wait until a gateway answers."""
+        while not await _is_live(port):
+            self._none_dies_again_and_again()
+            await asyncio.sleep(0.05)
 
     def _none_dies_again_and_again(self) -> None:
         """A process that cannot start does not get better by waiting: say which and why, in its own last words."""
@@ -277,6 +306,7 @@ class Supervisor:
                 {"name": server.name, "nats": server.url, "monitor": server.monitor_url}
                 for server in self.servers.servers
             ],
+            **({"http": self.http, "token": self.token} if self.http_ports else {}),
             "data": str(self.plan.data.resolve()),
             "supervisor": os.getpid(),
             "processes": [
@@ -303,6 +333,35 @@ async def _end(running: Running, wait_s: float) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ClusterFailed(
+                f"port {port} is taken, the REST API cannot be served there ({error.strerror}): choose another --http-port (0 picks a free one)"
+            ) from None
+
+
+def _make_token(plan: ClusterPlan) -> str:
+    """A token for whoever started the cluster; that of its last start ends."""
+    created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return Tokens(plan.tokens).create("ambient-up", "operator", plan.client, created=created, replaces=True)
+
+
+async def _is_live(port: int) -> bool:
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+    except (TimeoutError, OSError):
+        return False
+    return b" 200 " in status
 
 
 def _last_line(log: Path) -> str:

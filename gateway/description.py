@@ -1,0 +1,64 @@
+"""The OpenAPI 3.1 document: the framework says which paths there are, msgspec what the bodies are made of.
+
+Guarantees that the document says of each Struct what the decoder enforces: both are made of the same types, by the same library.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.openapi.spec import Schema
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+
+__all__ = ["StructSchemas", "document_of"]
+
+_COMPONENTS = "#/components/schemas/"
+
+
+class StructSchemas(OpenAPISchemaPlugin):
+    """Leaves every Struct to msgspec: the framework only refers to them by name, and `structs` has what it refers to."""
+
+    def __init__(self) -> None:
+        self.structs: set[type[msgspec.Struct]] = set()
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Structs, and no unions of them: none of ours is a body by itself."""
+        return not field_definition.is_union and field_definition.is_subclass_of(msgspec.Struct)
+
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
+    ) -> Schema:
+        """A stand-in of the same name, which `document_of` replaces."""
+        self.structs.add(field_definition.annotation)
+        return schema_creator.create_component_schema(field_definition, required=[], property_fields={})
+
+
+def document_of(framework: Litestar) -> dict[str, Any]:
+    """The whole document."""
+    document = framework.openapi_schema.to_schema()
+    structs = framework.plugins.get(StructSchemas).structs
+    _, components = msgspec.json.schema_components(
+        sorted(structs, key=lambda each: each.__name__), ref_template=_COMPONENTS + "{name}"
+    )
+    document.setdefault("components", {})["schemas"] = {
+        name: _readable(components[name]) for name in sorted(components)
+    }
+    return document
+
+
+def _readable(node: Any) -> Any:
+    """Descriptions without the line breaks of the source."""
+    if isinstance(node, dict):
+        return {
+            key: _flow(value) if key == "description" and isinstance(value, str) else _readable(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_readable(each) for each in node]
+    return node
+
+
+def _flow(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))

@@ -1,0 +1,56 @@
+"""Receipts and proofs: what a check of one found."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.resources.common import Count
+
+__all__ = ["Block", "ProofReport", "ReceiptReport"]
+
+
+class Block(Struct, frozen=True, kw_only=True):
+    """The block that a receipt shows."""
+
+    network: str
+    txid: str
+    block: str
+    height: Count
+    time_s: Count
+    work: str
+
+
+class ReceiptReport(Struct, frozen=True, kw_only=True):
+    """What the check of a receipt found. Where it does not hold, `link` is the link that is broken and `error` says why.
+
+    `proven` and `unproven` are sentences for people. The check is the one that anybody can make without this cluster (`ambient verify`).
+    """
+
+    holds: bool
+    link: str = ""
+    error: str = ""
+    task: str = ""
+    status: str = ""
+    output_digest: str = ""
+    verifier_key: str = ""
+    log: str = ""
+    leaf: Count = 0
+    size: Count = 0
+    witnesses: dict[str, int] = {}
+    nodes: dict[str, str] = {}
+    block: Block | None = None
+    proven: list[str] = []
+    unproven: list[str] = []
+
+
+class ProofReport(Struct, frozen=True, kw_only=True):
+    """What the check of a proof from the ledger found, and under which commitment (hex) it holds."""
+
+    holds: bool
+    link: str = ""
+    error: str = ""
+    name: str = ""
+    tree: str = ""
+    leaf: dict[str, Any] | None = None
+    epoch: Count = 0
+    commitment: str = ""
