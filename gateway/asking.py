@@ -136,5 +136,3 @@ def service_states(instances: list[ServiceHealth]) -> list[ServiceState]:
             )
         )
     return found
-
-

@@ -30,6 +30,7 @@ _SAMPLE_S = 2
 HISTORY_S = 300
 _STATES: tuple[NodeState, ...] = get_args(NodeState)
 _ANSWER_S = 2.0
+_FRESH_S = 5.0
 
 
 class Board:
@@ -41,6 +42,7 @@ class Board:
         self._names: list[str] = []
         self._rows: dict[str, int] = {}
         self._encoded = b""
+        self._heard_at = float("-inf")
         self._history: deque[BoardReply] = deque(maxlen=HISTORY_S // _SAMPLE_S)
 
     def __repr__(self) -> str:
@@ -80,6 +82,7 @@ class Board:
             self._rows = {name: row for row, name in enumerate(names)}
         self._now, self._names = msgspec.structs.replace(board, names=[]), names
         self._encoded = _encode(self._told([]))
+        self._heard_at = time.monotonic()
         if not self._history or board.at_ms - self._history[-1].at_ms >= (_SAMPLE_S - 0.5) * 1000:
             self._history.append(self._now)
 
@@ -89,6 +92,11 @@ class Board:
     def at_ms(self) -> int:
         """When the newest one was made; 0 before the first."""
         return self._now.at_ms if self._now is not None else 0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it says how the nodes are now, within a few seconds."""
+        return self._heard_at > time.monotonic() - _FRESH_S
 
     @property
     def encoded(self) -> bytes:

@@ -27,9 +27,7 @@ class StructSchemas(OpenAPISchemaPlugin):
         """Structs, and no unions of them: none of ours is a body by itself."""
         return not field_definition.is_union and field_definition.is_subclass_of(msgspec.Struct)
 
-    def to_openapi_schema(
-        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
-    ) -> Schema:
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
         """A stand-in of the same name, which `document_of` replaces."""
         self.structs.add(field_definition.annotation)
         return schema_creator.create_component_schema(field_definition, required=[], property_fields={})

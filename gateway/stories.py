@@ -76,7 +76,9 @@ class Stories:
             try:
                 found = _ANSWER.decode(body.split(b"\n", 1)[0])
             except msgspec.MsgspecError:
-                raise BusUnavailable(f"the verifier cannot say the verdict of {name} just now: ask again") from None
+                raise BusUnavailable(
+                    f"the verifier cannot say the verdict of {name} just now: ask again"
+                ) from None
         return found if isinstance(found, Verdict) else None
 
     async def _told_elsewhere(self, name: str, record: Record | None) -> TaskDetail:
@@ -164,7 +166,9 @@ class Stories:
             try:
                 spec = _JSON.decode(split_documents(message.data)[source[1]])
             except (Malformed, IndexError, msgspec.MsgspecError):
-                spec = msgspec.Raw(b"null")  # what is no JSON cannot be shown as such; the refusal says what was wrong
+                spec = msgspec.Raw(
+                    b"null"
+                )  # what is no JSON cannot be shown as such; the refusal says what was wrong
         at_ms = asked_ms or (message.at_ms if message is not None else 0)
         return Asked(client=client, at_ms=at_ms, sequence=source[0], line=source[1], spec=spec)
 
@@ -232,7 +236,8 @@ def _entry(message: Message) -> Entry:
 
 def _elsewhere() -> Proven:
     return Proven(
-        state="logged", said="its verdict is older than what this gateway remembers: its receipt says how far it is"
+        state="logged",
+        said="its verdict is older than what this gateway remembers: its receipt says how far it is",
     )
 
 

@@ -172,11 +172,11 @@ class Submitting:
                 price=order.price,
             )
             line = encode(spec)
-            decode(line, _SPEC)  # as the coordinator will: what breaks the contract is told here, and costs no message
+            decode(
+                line, _SPEC
+            )  # as the coordinator will: what breaks the contract is told here, and costs no message
         except Malformed as error:
-            raise Refused(
-                str(error), field=error.field.removeprefix("work."), limit=error.limit
-            ) from None
+            raise Refused(str(error), field=error.field.removeprefix("work."), limit=error.limit) from None
         except (ValueError, OverflowError, msgspec.MsgspecError) as error:
             raise Refused(f"the task cannot be written as JSON: {error}", limit=str(error)) from None
         if len(line) > MAX_LINE_BYTES:

@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["problems"]
 
 STATIC = Path(__file__).parent.parent / "gateway" / "dashboard" / "static"
-_IMPORT = re.compile(r'^import\s+(?:\{([^}]*)\}|\*\s+as\s+\w+)\s+from\s+"([^"]+)";', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s+(?:\{([^}]*)\}|\*\s+as\s+(\w+))\s+from\s+"([^"]+)";', re.MULTILINE)
 _ANY_IMPORT = re.compile(r"^import\b.*$|\bimport\(", re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+(?:async\s+)?(?:function|const|class|let)\s+(\w+)", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"^export\s+\{([^}]*)\};", re.MULTILINE)
@@ -30,51 +30,73 @@ _FOR_ALL = frozenset({"open"})
 """What every page exports; `main.js` takes pages whole."""
 
 
+class _Module:
+    """One file: what it imports, exports, and does with both."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.body = _ANY_IMPORT.sub("", text)
+        self.exports = _exported(text)
+        self.imports = [(path, self._wanted(names, whole)) for names, whole, path in _IMPORT.findall(text)]
+        self.is_odd = len(_ANY_IMPORT.findall(text)) != len(self.imports)
+
+    def _wanted(self, names: str, whole: str) -> set[str]:
+        """The names that an import brings; of a whole module those that are used of it."""
+        if whole:
+            return set(re.findall(rf"\b{whole}\.(\w+)", self.body))
+        return {each.strip() for each in names.split(",") if each.strip()}
+
+    def uses(self, name: str, times: int = 1) -> bool:
+        return len(re.findall(rf"\b{name}\b", self.body)) >= times
+
+
 def problems(folder: Path = STATIC) -> list[str]:
     """What is wrong in the modules below `folder`, a line each."""
-    texts = {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*.js"))}
-    exported = {name: _exported(text) for name, text in texts.items()}
-    used: dict[str, set[str]] = {name: set() for name in texts}
-    reached: set[str] = set(_ENTRIES)
+    modules = {
+        path.relative_to(folder).as_posix(): _Module(path.relative_to(folder).as_posix(), path.read_text())
+        for path in sorted(folder.rglob("*.js"))
+    }
+    used: dict[str, set[str]] = {name: set() for name in modules}
+    reached = set(_ENTRIES)
     found = []
-    for name, text in texts.items():
-        if len(_ANY_IMPORT.findall(text)) != len(_IMPORT.findall(text)):
+    for name, module in modules.items():
+        if module.is_odd:
             found.append(f"{name}: an import that is not written as the others are")
-        for names, path in _IMPORT.findall(text):
-            target = (folder / name).parent.joinpath(path).resolve()
-            there = target.relative_to(folder.resolve()).as_posix()
-            if there not in texts:
+        found += _written(module)
+        for path, wanted in module.imports:
+            there = (folder / name).parent.joinpath(path).resolve().relative_to(folder.resolve()).as_posix()
+            if there not in modules:
                 found.append(f"{name}: imports {path}, which is not there")
                 continue
             reached.add(there)
-            wanted = {each.split(" as ")[0].strip() for each in names.split(",") if each.strip()}
-            found += [f"{name}: does not use {each}" for each in sorted(wanted) if not _used(each, text)]
-            used[there] |= wanted or exported[there]
-            found += [f"{name}: {path} exports no {each}" for each in sorted(wanted - exported[there])]
-        found += [
-            f"{name}:{text[: match.start()].count(chr(10)) + 1}: {says}"
-            for pattern, says in _FORBIDDEN.items()
-            for match in re.finditer(pattern, text)
-        ]
-    found += [f"{name}: nothing imports it" for name in texts if name not in reached]
-    for name, names in exported.items():
-        unused = names - used[name] - _FOR_ALL
-        found += [f"{name}: nothing uses {each}" for each in sorted(unused) if not _inside(each, texts[name])]
+            used[there] |= wanted
+            exports = modules[there].exports
+            found += [f"{name}: {path} exports no {each}" for each in sorted(wanted - exports)]
+            found += [f"{name}: does not use {each}" for each in sorted(wanted) if not module.uses(each)]
+    found += [f"{name}: nothing imports it" for name in modules if name not in reached]
+    # What its own module uses, too, may be exported for a test.
+    found += [
+        f"{name}: nothing uses {each}"
+        for name, module in modules.items()
+        for each in sorted(module.exports - used[name] - _FOR_ALL)
+        if not module.uses(each, times=2)
+    ]
     return found
+
+
+def _written(module: _Module) -> list[str]:
+    """What the Content-Security-Policy would refuse, and what was left over."""
+    return [
+        f"{module.name}:{module.text[: match.start()].count(chr(10)) + 1}: {says}"
+        for pattern, says in _FORBIDDEN.items()
+        for match in re.finditer(pattern, module.text)
+    ]
 
 
 def _exported(text: str) -> set[str]:
     listed = ",".join(_EXPORT_LIST.findall(text)).split(",")
     return set(_EXPORT.findall(text)) | {each.strip() for each in listed if each.strip()}
-
-
-def _used(name: str, text: str) -> bool:
-    return len(re.findall(rf"\b{name}\b", text)) > 1
-
-
-def _inside(name: str, text: str) -> bool:
-    """An export may be there for tests, if its own module uses it, too."""
-    return _used(name, text)
 
 
 def _parsed(node: str) -> list[str]:

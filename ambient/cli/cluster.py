@@ -99,7 +99,9 @@ async def up(
         )
         err.print(f"  export NATS_URL={cluster.nats} AMBIENT_CLUSTER={name}")
         if cluster.http:
-            err.print(f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}")
+            err.print(
+                f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}"
+            )
         err.print(f"  data, logs and cluster.json in {plan.data}; ctrl-C drains and stops")
         await stop.wait()
         err.print("draining …")

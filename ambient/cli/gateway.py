@@ -19,21 +19,28 @@ __all__ = ["gateway", "token"]
 
 _NONE_OR_MORE = validators.Number(gte=0)
 _TokenFile = Annotated[
-    Path | None, Parameter(name="--tokens", help="File of the tokens. Default: `tokens.json` of the local cluster.")
+    Path | None,
+    Parameter(name="--tokens", help="File of the tokens. Default: `tokens.json` of the local cluster."),
 ]
 
 
 async def gateway(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
-    http_host: Annotated[str, Parameter(help="Address to serve at; loopback unless told otherwise.")] = "127.0.0.1",
+    http_host: Annotated[
+        str, Parameter(help="Address to serve at; loopback unless told otherwise.")
+    ] = "127.0.0.1",
     http_port: Annotated[int, Parameter(validator=PORT, help="Port to serve at; 0 picks a free one.")] = 3000,
     tokens: _TokenFile = None,
     rate: Annotated[
-        float, Parameter(validator=_NONE_OR_MORE, help="Requests a second that one token may make; 0: any number.")
+        float,
+        Parameter(validator=_NONE_OR_MORE, help="Requests a second that one token may make; 0: any number."),
     ] = 2000.0,
     body_mb: Annotated[
-        int, Parameter(validator=validators.Number(gte=1, lte=1024), help="The largest body that is taken, in MiB.")
+        int,
+        Parameter(
+            validator=validators.Number(gte=1, lte=1024), help="The largest body that is taken, in MiB."
+        ),
     ] = 90,
     origin: Annotated[
         tuple[str, ...],
@@ -73,7 +80,11 @@ async def gateway(
     return Exit.OK
 
 
-token = App(name="token", help="Make, list and end the tokens that the REST API asks for.", result_action="return_value")
+token = App(
+    name="token",
+    help="Make, list and end the tokens that the REST API asks for.",
+    result_action="return_value",
+)
 
 
 @token.command
@@ -107,7 +118,9 @@ def list_(*, file: _TokenFile = None, connection: Connection = Connection()) -> 
     """Show the tokens that there are, without their secrets."""
     rows = _tokens(file, connection.settings.cluster).rows()
     if connection.json:
-        print_json([{key: getattr(row, key) for key in ("id", "name", "role", "client", "created")} for row in rows])
+        print_json(
+            [{key: getattr(row, key) for key in ("id", "name", "role", "client", "created")} for row in rows]
+        )
         return Exit.OK
     cells = [(row.id, row.name, row.role, row.client, row.created) for row in rows]
     out.print(table(("id", "name", "role", "client", "created"), cells))

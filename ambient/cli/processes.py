@@ -67,7 +67,9 @@ async def node(
     ] = None,
     join: Annotated[
         str | None,
-        Parameter(help="The token that registering this node gave: address, cluster, name and key in one word."),
+        Parameter(
+            help="The token that registering this node gave: address, cluster, name and key in one word."
+        ),
     ] = None,
     data: _Data = None,
     log_level: LogLevel = "info",

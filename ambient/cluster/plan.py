@@ -75,7 +75,13 @@ class ClusterPlan:
         key = [text for option, name in shared.items() for text in (option, str(self.data / name))]
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
         gateways = [self._gateway(n, nats, port) for n, port in enumerate(http_ports, 1)]
-        return [*coordinators, *verifiers, *anchors, *gateways, *(self.node(name, nats) for name in self.node_names())]
+        return [
+            *coordinators,
+            *verifiers,
+            *anchors,
+            *gateways,
+            *(self.node(name, nats) for name in self.node_names()),
+        ]
 
     def node(self, name: str, nats: str) -> ProcessPlan:
         """One node of the cluster."""

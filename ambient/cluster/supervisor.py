@@ -84,7 +84,8 @@ class Supervisor:
             plan.data, plan.servers, name=plan.cluster, port=plan.port, fsync=plan.fsync, route=route
         )
         self.http_ports = [
-            plan.http_port if number == 0 and plan.http_port else free_port() for number in range(plan.gateways)
+            plan.http_port if number == 0 and plan.http_port else free_port()
+            for number in range(plan.gateways)
         ]
         self.token = ""
         """What opens the gateways, for whoever may read `cluster.json`; made anew at each start."""

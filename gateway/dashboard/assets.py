@@ -31,9 +31,9 @@ CSP = "; ".join(_DIRECTIVES)
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 _COMMON = {

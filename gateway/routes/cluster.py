@@ -25,7 +25,9 @@ _log = structlog.get_logger("gateway")
 _LOGS_S = 1.0
 
 
-@get("/api/v1/cluster/stats", tags=["cluster"], summary="The cluster at a glance", responses=problems(400, 503))
+@get(
+    "/api/v1/cluster/stats", tags=["cluster"], summary="The cluster at a glance", responses=problems(400, 503)
+)
 async def stats(
     request: ApiRequest,
     history_s: Annotated[
@@ -60,6 +62,8 @@ async def stats_of(parts: Parts, history_s: int = 0) -> Stats:
 
 
 async def _nodes(parts: Parts) -> dict[str, int]:
+    if parts.board.is_fresh:
+        return parts.board.states()
     try:
         return dict(Counter(node.state for node in await parts.asking.all_nodes()))
     except Unavailable as error:

@@ -31,7 +31,11 @@ _KINDS_MOST = 400
     summary="What happens, as server-sent events",
     media_type="text/event-stream",
     responses=problems(400, 503)
-    | {200: ResponseSpec(str, description="A stream without end", media_type="text/event-stream", generate_examples=False)},
+    | {
+        200: ResponseSpec(
+            str, description="A stream without end", media_type="text/event-stream", generate_examples=False
+        )
+    },
 )
 async def events(
     request: ApiRequest,
@@ -50,7 +54,15 @@ async def events(
         ),
     ] = None,
     task: Annotated[str | None, Parameter(max_length=130, description="Items about this task only")] = None,
-    client: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")] = None,
+    client: Annotated[
+        str | None, Parameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
+    ] = None,
+    board: Annotated[  # noqa: FBT002 -- a query parameter
+        bool,
+        Parameter(
+            description="Also `event: board` each second, a NodeBoard without names: see `/api/v1/cluster/board`"
+        ),
+    ] = False,
 ) -> Stream:
     """`event: log` with a LogEvent, `event: stats` each second, `event: node` when a node's state changes. See `gateway.resources.events`."""
     parts = parts_of(request)
@@ -61,10 +73,16 @@ async def events(
         raise Refused(f"Last-Event-ID: {limit}", field="Last-Event-ID", limit=limit)
     if parts.tally.streams >= parts.settings.streams:
         limit = f"at most {parts.settings.streams} event streams at a time"
-        raise TooMany(f"{limit}: close one, or ask another gateway", limit=limit, headers={"Retry-After": "5"})
+        raise TooMany(
+            f"{limit}: close one, or ask another gateway", limit=limit, headers={"Retry-After": "5"}
+        )
     wanted = {kind for kind in (kinds or "").split(",") if kind}
-    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted)
-    return Stream(source.pieces(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted, board=board)
+    return Stream(
+        source.pieces(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 def pulse_of(request: ApiRequest) -> Pulse:

@@ -18,7 +18,13 @@ __all__ = ["live", "ready", "readiness"]
 _LOGS_S = 2.0
 
 
-@get("/api/v1/health/live", tags=["health"], summary="Whether this gateway answers", security=[{}], sync_to_thread=False)
+@get(
+    "/api/v1/health/live",
+    tags=["health"],
+    summary="Whether this gateway answers",
+    security=[{}],
+    sync_to_thread=False,
+)
 def live() -> Live:
     """Answers as long as the process does; says nothing of the cluster."""
     return Live(version=VERSION)
@@ -41,7 +47,9 @@ async def readiness(parts: Parts) -> Ready:
     """What is there, and what is missing."""
     instances = await parts.asking.health()
     services = service_states(instances)
-    problems = [f"no {each.service} leads" for each in services if not each.leader and each.service != "anchor"]
+    problems = [
+        f"no {each.service} leads" for each in services if not each.leader and each.service != "anchor"
+    ]
     logs: dict[str, int] = {}
     try:
         async with asyncio.timeout(_LOGS_S):

@@ -52,7 +52,9 @@ async def list_nodes(
     region: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
     node_type: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
     search: Annotated[str | None, Parameter(max_length=64, description="Part of a node's name")] = None,
-    cursor: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN, description="`next` of the page before")] = None,
+    cursor: Annotated[
+        str | None, Parameter(pattern=TOKEN_PATTERN, description="`next` of the page before")
+    ] = None,
     limit: Annotated[int, Parameter(ge=1, le=10_000)] = 100,
 ) -> NodePage:
     """As the coordinator sees them, at most a second ago."""
@@ -120,6 +122,7 @@ async def one(request: ApiRequest, node: NodePath) -> NodeDetail:
         capabilities=view.capabilities,
         telemetry=Telemetry(**{name: getattr(view, name) for name in Telemetry.__struct_fields__}),
         history=history_of(parts, node),
+        samples=parts.board.samples(node),
     )
 
 

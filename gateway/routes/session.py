@@ -45,7 +45,9 @@ class QrText(Struct, frozen=True, forbid_unknown_fields=True):
     status_code=200,
     media_type="image/svg+xml",
     responses=problems(400, 413)
-    | {200: ResponseSpec(str, description="The picture", media_type="image/svg+xml", generate_examples=False)},
+    | {
+        200: ResponseSpec(str, description="The picture", media_type="image/svg+xml", generate_examples=False)
+    },
     sync_to_thread=True,
 )
 def qr(data: QrText) -> Response[bytes]:

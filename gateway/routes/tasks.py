@@ -92,9 +92,7 @@ async def quick_submit(parts: Parts, trace: Trace, scope: Scope, receive: Receiv
     named = client.decode("latin-1") if client is not None else None
     if named is not None:
         full_name(f"{named}.x", trace.caller)
-    submitted = await _submit(
-        parts, trace, order, key.decode("latin-1") if key is not None else None, named
-    )
+    submitted = await _submit(parts, trace, order, key.decode("latin-1") if key is not None else None, named)
     return 202, _encode(submitted)
 
 
@@ -109,7 +107,13 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-@get("/api/v1/tasks", tags=["tasks"], summary="List tasks, newest first", responses=problems(400), sync_to_thread=False)
+@get(
+    "/api/v1/tasks",
+    tags=["tasks"],
+    summary="List tasks, newest first",
+    responses=problems(400),
+    sync_to_thread=False,
+)
 def list_tasks(
     request: ApiRequest,
     client: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
@@ -187,7 +191,11 @@ async def quick_one(parts: Parts, trace: Trace, scope: Scope, receive: Receive) 
     summary="A task's output, byte for byte",
     media_type="application/octet-stream",
     responses=problems(400, 404, 409, 503)
-    | {200: ResponseSpec(bytes, description="The output", media_type="application/octet-stream", generate_examples=False)},
+    | {
+        200: ResponseSpec(
+            bytes, description="The output", media_type="application/octet-stream", generate_examples=False
+        )
+    },
 )
 async def output(request: ApiRequest, task: TaskPath) -> Response[bytes]:
     """What the guest wrote to standard output, of a verdict; its digest was checked. 409 while there is no verdict."""
@@ -253,5 +261,3 @@ async def cancel(request: ApiRequest, task: TaskPath) -> TaskDetail:
     await parts.stories.tell(name)
     await parts.submitting.cancel(client, task_id)
     return await parts.stories.tell(name)
-
-

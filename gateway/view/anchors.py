@@ -149,7 +149,10 @@ class Anchors:
         first = next(publications, None)
         if first is None:
             return Proven(
-                state="signed", at_ms=signed_ms, size=covering.size, said="it is not published on Bitcoin, yet"
+                state="signed",
+                at_ms=signed_ms,
+                size=covering.size,
+                said="it is not published on Bitcoin, yet",
             )
         return Proven(
             state="final" if first.final_ms else "signed",

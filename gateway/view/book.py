@@ -178,9 +178,7 @@ class Book:
         source = (line.source[0], line.source[1])
         name = line.task or f"{line.client}.{source[0]}"
         record = self._record(name)
-        decided = Decided(
-            kind="refused", at_ms=at_ms, sequence=sequence, field=line.field, limit=line.limit
-        )
+        decided = Decided(kind="refused", at_ms=at_ms, sequence=sequence, field=line.field, limit=line.limit)
         if record.refused is None:
             record.refused = (source, decided)
         self._decide(record, decided)

@@ -63,9 +63,7 @@ class View:
         items = []
         for line, raw, asked, together in asked_lines(entry):
             source = (entry.sequence, line)
-            name = submission_name(
-                client, asked.id if asked is not None else None, source, together=together
-            )
+            name = submission_name(client, asked.id if asked is not None else None, source, together=together)
             if verb == "cancel":
                 items.append(LogItem(kind="cancel", task=name, client=client))
                 continue

@@ -58,7 +58,7 @@ export const api = {
   ready: () => get("/health/ready"),
   stats: (seconds) => get("/cluster/stats", { history_s: seconds }),
 
-  board: () => get("/nodes/board"),
+  board: () => get("/cluster/board"),
   node: (node) => get(`/nodes/${part(node)}`),
   register: (order) => post("/nodes", order),
   drain: (node) => post(`/nodes/${part(node)}/drain`, {}),
@@ -79,8 +79,8 @@ export const api = {
   verifyReceipt: async (bytes) => (await call("/receipts/verify", { method: "POST", body: bytes, type: "application/octet-stream" })).json(),
 
   ledger: () => get("/ledger"),
-  balance: (account) => get(`/ledger/accounts/${account.split("/").map(part).join("/")}`),
-  energyOf: (account, month) => get(`/ledger/energy/${account.split("/").map(part).join("/")}`, { month }),
+  balance: (account) => get(`/ledger/${account.split("/").map(part).join("/")}`),
+  energyOf: (account) => get(`/energy/${account.split("/").map(part).join("/")}`),
   energy: () => get("/energy"),
 
   qr: async (text) => (await call("/qr", { method: "POST", json: { text }, accept: "image/svg+xml" })).blob(),

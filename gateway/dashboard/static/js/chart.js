@@ -7,7 +7,8 @@ import { h, fill } from "./dom.js";
 import { time } from "./format.js";
 
 const charts = new Set();
-const PAD = { top: 8, right: 8, bottom: 18, left: 44 };
+const PAD = { top: 8, right: 8, bottom: 18 };
+const FONT_PX = 10.5;
 
 /** Theme colours are read from CSS, once until the theme changes. */
 const palette = new Map();
@@ -82,17 +83,38 @@ export class Canvas {
   }
 }
 
-function path(context, points, x, y) {
-  context.beginPath();
-  let pen = false;
-  for (const [at, value] of points) {
-    if (!Number.isFinite(value)) {
-      pen = false;
+/** Pieces of a line between the points that have no value. */
+function pieces(points) {
+  const out = [];
+  let piece = null;
+  for (const point of points) {
+    if (!Number.isFinite(point[1])) piece = null;
+    else if (piece) piece.push(point);
+    else out.push(piece = [point]);
+  }
+  return out;
+}
+
+/** A line, and where wanted the area below it. A point between two holes is a dot. */
+function trace(context, points, { x, y, tone, width, area, floor }) {
+  context.strokeStyle = context.fillStyle = tone;
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  for (const piece of pieces(points)) {
+    context.beginPath();
+    if (piece.length === 1) {
+      context.arc(x(piece[0][0]), y(piece[0][1]), width, 0, 7);
+      context.fill();
       continue;
     }
-    if (pen) context.lineTo(x(at), y(value));
-    else context.moveTo(x(at), y(value));
-    pen = true;
+    for (const [at, value] of piece) context.lineTo(x(at), y(value));
+    context.stroke();
+    if (!area) continue;
+    context.lineTo(x(piece.at(-1)[0]), floor);
+    context.lineTo(x(piece[0][0]), floor);
+    context.globalAlpha = 0.1;
+    context.fill();
+    context.globalAlpha = 1;
   }
 }
 
@@ -105,17 +127,7 @@ export function sparkline() {
     const top = Math.max(...points.map(([, value]) => value || 0), 1e-9);
     const x = (at) => ((at - first) / (last - first || 1)) * (width - 2) + 1;
     const y = (value) => height - 2 - (value / top) * (height - 4);
-    path(context, points, x, y);
-    context.strokeStyle = colour("--line-1");
-    context.lineWidth = 1.25;
-    context.lineJoin = "round";
-    context.stroke();
-    context.lineTo(x(last), height);
-    context.lineTo(x(first), height);
-    context.globalAlpha = 0.1;
-    context.fillStyle = colour("--line-1");
-    context.fill();
-    context.globalAlpha = 1;
+    trace(context, points, { x, y, tone: colour("--line-1"), width: 1.25, area: true, floor: height });
   }, { "aria-hidden": "true" });
   return {
     element: canvas.element,
@@ -142,47 +154,36 @@ export function lineChart({ title, lines, format, small = false, top: least = 0 
     let greatest = least;
     for (const points of series) for (const [, value] of points) if (value > greatest) greatest = value;
     const marks = ticks(greatest || 1, small ? 2 : 3), top = marks.at(-1);
-    const x = (at) => PAD.left + ((at - from) / (to - from || 1)) * (width - PAD.left - PAD.right);
+    context.font = `${FONT_PX}px ${getComputedStyle(document.body).fontFamily}`;
+    const left = Math.ceil(Math.max(28, ...marks.map((mark) => context.measureText(format(mark)).width))) + 8;
+    const x = (at) => left + ((at - from) / (to - from || 1)) * (width - left - PAD.right);
     const y = (value) => height - PAD.bottom - (value / top) * (height - PAD.top - PAD.bottom);
-    geometry = { x, y, from, to, width };
-    axes(context, width, height, marks, x, y);
+    geometry = { x, y, from, to, width, left };
+    axes(context, width, height, marks, left, y);
     series.forEach((points, at) => {
-      const line = lines[at], tone = colour(`--line-${line.tone}`);
-      path(context, points, x, y);
-      context.strokeStyle = tone;
-      context.lineWidth = 1.5;
-      context.lineJoin = "round";
-      context.stroke();
-      if (line.area && points.length > 1) {
-        context.lineTo(x(points.at(-1)[0]), y(0));
-        context.lineTo(x(points[0][0]), y(0));
-        context.globalAlpha = 0.09;
-        context.fillStyle = tone;
-        context.fill();
-        context.globalAlpha = 1;
-      }
+      const line = lines[at];
+      trace(context, points, { x, y, tone: colour(`--line-${line.tone}`), width: 1.5, area: line.area, floor: y(0) });
     });
     if (hover !== null) cross(context, height);
   }
 
-  function axes(context, width, height, marks, x, y) {
-    context.font = `10.5px ${getComputedStyle(document.body).fontFamily}`;
+  function axes(context, width, height, marks, left, y) {
     context.textBaseline = "middle";
     context.textAlign = "right";
     context.lineWidth = 1;
     for (const mark of marks) {
       context.strokeStyle = colour("--line");
       context.beginPath();
-      context.moveTo(PAD.left, Math.round(y(mark)) + 0.5);
+      context.moveTo(left, Math.round(y(mark)) + 0.5);
       context.lineTo(width - PAD.right, Math.round(y(mark)) + 0.5);
       context.stroke();
       context.fillStyle = colour("--ink-3");
-      context.fillText(format(mark), PAD.left - 7, y(mark));
+      context.fillText(format(mark), left - 7, y(mark));
     }
     const [from, to] = range;
     context.textBaseline = "alphabetic";
     context.textAlign = "left";
-    context.fillText(time(from), PAD.left, height - 4);
+    context.fillText(time(from), left, height - 4);
     context.textAlign = "right";
     context.fillText(time(to), width - PAD.right, height - 4);
   }
@@ -213,8 +214,8 @@ export function lineChart({ title, lines, format, small = false, top: least = 0 
 
   function over(event) {
     if (!geometry) return;
-    const { from, to, width } = geometry, box = canvas.element.getBoundingClientRect();
-    hover = from + ((event.clientX - box.left - PAD.left) / (width - PAD.left - PAD.right)) * (to - from);
+    const { from, to, width, left } = geometry, box = canvas.element.getBoundingClientRect();
+    hover = from + ((event.clientX - box.left - left) / (width - left - PAD.right)) * (to - from);
     canvas.draw();
   }
 

@@ -18,26 +18,25 @@ export function digits(value) {
   return value.toPrecision(2);
 }
 
-/** [value, unit] in steps of `base`. */
-function scaled(value, units, base) {
+/** [value, unit], each unit `step` times the one before; a unit is left once a value is `from` of it. */
+function scaled(value, units, step, from = step) {
   if (!Number.isFinite(value)) return ["–", ""];
   let at = 0;
-  while (Math.abs(value) >= base && at < units.length - 1) {
-    value /= base;
+  while (Math.abs(value) >= from && at < units.length - 1) {
+    value /= step;
     at += 1;
   }
   return [digits(value), units[at]];
 }
 
-export const rate = (value) => scaled(value, ["/s", "k/s", "M/s"], 10000);
+export const rate = (value) => scaled(value, ["/s", "k/s", "M/s"], 1000, 10_000);
 export const bytes = (value) => scaled(value, ["B", "KiB", "MiB", "GiB", "TiB"], 1024);
-export const big = (value) => scaled(value, ["", "k", "M", "G", "T"], 1000);
 
 /** Joules from small to large. */
 export function energy(joules) {
   if (!Number.isFinite(joules)) return ["–", ""];
   if (joules !== 0 && Math.abs(joules) < 1) return joules < 0.001 ? [digits(joules * 1e6), "µJ"] : [digits(joules * 1e3), "mJ"];
-  return joules < 3.6e6 ? scaled(joules, ["J", "kJ"], 10000) : [digits(joules / 3.6e6), "kWh"];
+  return joules < 3.6e6 ? scaled(joules, ["J", "kJ"], 1000, 10_000) : [digits(joules / 3.6e6), "kWh"];
 }
 
 /** A span of time given in milliseconds. */

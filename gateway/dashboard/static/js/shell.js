@@ -49,7 +49,7 @@ export class Shell {
   }
 
   _connection() {
-    const { state, entries, missed, skipped, reconnects } = this._live;
+    const { state, entries, missed, skipped, reconnects, positions } = this._live;
     const before = this._status.dataset.state;
     this._status.dataset.state = state;
     this._status.title = `${count(entries)} log entries since this page was opened, ${missed ? count(missed) : "none"} missed, ${count(reconnects)} reconnections`;
@@ -57,6 +57,7 @@ export class Shell {
     this._status.dataset.missed = missed;
     this._status.dataset.skipped = skipped;
     this._status.dataset.reconnects = reconnects;
+    this._status.dataset.positions = Object.entries(positions).map(([log, at]) => `${log}=${at}`).join(" ");
     const words = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…", refused: "Signed out" }[state];
     text(this._status, words);
     if (before !== state && (state === "lost" || (state === "live" && before === "lost"))) {

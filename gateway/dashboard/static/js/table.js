@@ -21,7 +21,7 @@ export function virtualTable({ label, columns, onOpen, onSort, rowName, height =
   const space = h("div.grid-space", { role: "presentation" });
   const body = h("div.grid-body", { role: "rowgroup", tabindex: "0", "aria-label": `${label}: rows` }, space);
   const element = h("div.grid", { role: "grid", "aria-label": label, "aria-colcount": columns.length }, h("div", { role: "rowgroup" }, head), body);
-  body.style.height = height;
+  body.style.maxHeight = height;
   const narrow = matchMedia("(max-width: 52rem)");
   const shape = () => element.style.setProperty("--columns", columns.filter((column) => !(narrow.matches && column.wide)).map((column) => column.width).join(" "));
   shape();
@@ -47,6 +47,8 @@ export function virtualTable({ label, columns, onOpen, onSort, rowName, height =
     if (space.dataset.px !== String(total)) {
       space.dataset.px = String(total);
       space.style.height = `${total}px`;
+      // Strict containment gives it no height of its own: as high as its rows are, up to the most.
+      body.style.height = `${total + 1}px`;
     }
     const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - SPARE);
     const last = Math.min(rows.length, Math.ceil((scrollTop + bodyHeight) / ROW_PX) + SPARE);

@@ -57,7 +57,7 @@ const table = (label, heads, rows) => h("div.scroll-x", { tabindex: "0", role: "
 
 function checkpointTable(checkpoints) {
   return table("Checkpoints", [["Verdicts", true], ["Signed"], ["Note"]], checkpoints.slice(0, 15).map((each) => h("tr", {},
-    h("td.number", {}, say.count(each.size)), h("td.number", {}, say.moment(each.at_ms)),
+    h("td.number", {}, say.count(each.size)), h("td.time", {}, say.moment(each.at_ms)),
     h("td", {}, h("details", {}, h("summary", {}, "signed note"), h("pre", { tabindex: "0" }, each.note))))));
 }
 
@@ -74,7 +74,7 @@ function verdictOn(report, name) {
   if (!report.holds) {
     return h("div.problem", { role: "alert" }, h("strong", {}, `${name} does not hold`), h("span", {}, report.error), report.link && h("div.faint", {}, `broken link: ${report.link}`));
   }
-  return h("div.stack", {}, h("div.said-good", {}, h("strong", {}, `${name} holds`), h("div", {}, "task ", taskLink(report.task), ` ended as ${report.status}`)),
+  return h("div.stack", {}, h("div.said-good", {}, h("strong", {}, `${name} holds`), h("div", {}, report.kind === "account" ? `what ${report.name} held` : ["task ", taskLink(report.name), ` ended as ${report.status}`])),
     h("ul.stack", {}, report.proven.map((each) => h("li", {}, h("span.state.good", {}, "shown"), h("div.break", {}, each))), report.unproven.map((each) => h("li", {}, h("span.state.gone", {}, "not shown"), h("div.quiet.break", {}, each)))),
     facts([["Output", report.output_digest && h("code", { title: report.output_digest }, say.short(report.output_digest, 24))], ["Entry", `${say.count(report.leaf)} of ${say.count(report.size)}`],
       ["Block", report.block && `${say.count(report.block.height)} on ${report.block.network}`], ["Nodes", Object.keys(report.nodes).join(", ")]]));

@@ -31,7 +31,7 @@ export function open({ live, api, query }) {
     markWrong(form, {});
     history.replaceState(null, "", `/ledger?account=${encodeURIComponent(name)}`);
     fill(found);
-    const [balance, month] = await Promise.allSettled([api.balance(name), api.energyOf(name, "")]);
+    const [balance, month] = await Promise.allSettled([api.balance(name), api.energyOf(name)]);
     fill(found, balance.status === "fulfilled" ? balanceOf(balance.value) : trouble(balance.reason), month.status === "fulfilled" && energyOf(month.value));
   });
   const soon = throttled(update, 3000);

@@ -177,7 +177,7 @@ function tasksPanel() {
         return;
       }
       fill(body, h("div.scroll-x", { tabindex: "0", role: "region", "aria-label": "Its tasks, table" }, h("table.tasks-list", {}, h("thead", {}, h("tr", {}, ["Task", "Given", "Its answer", "Task's state"].map((each) => h("th", { scope: "col" }, each)))),
-        h("tbody", {}, history.slice(0, 30).map((each) => h("tr", {}, h("td", {}, taskLink(each.task)), h("td.number", {}, say.time(each.at_ms, true)),
+        h("tbody", {}, history.slice(0, 30).map((each) => h("tr", {}, h("td", {}, taskLink(each.task)), h("td.time", {}, say.time(each.at_ms, true)),
           h("td", {}, each.claimed ? `${each.claimed}, after ${say.joined(say.span(each.claimed_ms - each.at_ms))}` : h("span.faint", {}, "none")), h("td", {}, taskState(each.state))))))));
     },
   };

@@ -100,13 +100,13 @@ export function open({ live, go, query, announce }) {
 
 function columns(nodes) {
   return [
-    { key: "node", name: "Node", width: "minmax(8rem, 2fr)", ...textCell((row) => nodes.names[row]) },
+    { key: "node", name: "Node", width: "minmax(5rem, 2fr)", ...textCell((row) => nodes.names[row]) },
     {
-      key: "state", name: "State", width: "minmax(6.5rem, 1fr)", cell: () => h("span.state", {}, ""),
+      key: "state", name: "State", width: "minmax(5.5rem, 1fr)", cell: () => h("span.state", {}, ""),
       set: (cell, row) => setState(cell.firstChild, nodes.stateName(row), nodeTone(nodes.stateName(row))),
     },
-    { key: "score", name: "Score", width: "4rem", number: true, ...textCell((row) => nodes.score(row).toFixed(3)) },
-    { key: "open", name: "Open", width: "4rem", number: true, ...textCell((row) => say.count(nodes.open[row])) },
+    { key: "score", name: "Score", width: "3.5rem", number: true, ...textCell((row) => nodes.score(row).toFixed(3)) },
+    { key: "open", name: "Open", width: "3rem", number: true, ...textCell((row) => say.count(nodes.open[row])) },
     { key: "cpu", name: "CPU used", width: "5.5rem", number: true, wide: true, ...textCell((row) => percent(nodes.cpuUsed(row))) },
     { key: "memory", name: "Memory used", width: "7rem", number: true, wide: true, ...textCell((row) => percent(nodes.memoryUsed(row))) },
     { key: "latency", name: "Latency", width: "6rem", number: true, wide: true, ...textCell((row) => `${nodes.latencyMs(row).toFixed(1)} ms`) },

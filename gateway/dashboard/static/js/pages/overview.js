@@ -19,7 +19,7 @@ export function open({ live, api, go }) {
     title: "Tasks per second", lines: [{ name: "asked", tone: 1, area: true }, { name: "accepted", tone: 3 }, { name: "failed", tone: 2 }], format: say.digits,
   });
   const waits = lineChart({
-    title: "Time from asked to accepted", lines: [{ name: "half within", tone: 1, area: true }, { name: "99 % within", tone: 2 }], format: (ms) => say.joined(say.span(ms)),
+    title: "Time from asked to accepted", lines: [{ name: "median", tone: 1, area: true }, { name: "99 % within", tone: 2 }], format: (ms) => say.joined(say.span(ms)),
   });
   const health = nodesPanel(live, go), logs = logsPanel(), services = servicesPanel(), anchored = anchorPanel(api), activity = activityPanel(live);
   const element = h("div.page", {},
@@ -27,7 +27,7 @@ export function open({ live, api, go }) {
     strip.element,
     h("div.columns", {},
       panel("Tasks per second", { width: "w-6", note: null, more: keys(["k1", "asked"], ["k3", "accepted"], ["k2", "failed"]) }, rates.element),
-      panel("Asked to accepted", { width: "w-6", note: null, more: keys(["k1", "half within"], ["k2", "99 % within"]) }, waits.element),
+      panel("Asked to accepted", { width: "w-6", note: null, more: keys(["k1", "median"], ["k2", "99 % within"]) }, waits.element),
       h("div.stack.w-7", {}, health.element, activity.element),
       h("div.stack.w-5", {}, logs.element, services.element, anchored.element)));
 
@@ -70,24 +70,27 @@ export function open({ live, api, go }) {
 const keys = (...pairs) => h("div.legend", { "aria-hidden": "true" }, pairs.map(([tone, name]) => h(`span.key.${tone}`, {}, name)));
 
 function figures() {
-  const made = ["Accepted", "Half within", "Nodes taking work", "Open tasks", "Power", "Dissent"].map((name) => {
+  const made = ["Accepted", "Median latency", "Nodes taking work", "Open tasks", "Power", "Dissent"].map((name) => {
     const value = h("dd.figure", {}, "–"), note = h("dd.note", {}, ""), line = sparkline();
     return { value, note, line, element: h("div", {}, h("dt", {}, name), value, note, h("dd", {}, line.element)) };
   });
   const [accepted, wait, nodes, open, power, dissent] = made;
-  const opens = [];
+  const opens = [], healthies = [];
   return {
     element: h("dl.figures", { "aria-label": "Now" }, made.map((each) => each.element)),
     update(stats, history) {
       const of = (name) => history.map(([at, each]) => [at, each[name] ?? NaN]);
       figure(accepted.value, say.rate(stats.rates.accepted));
-      text(accepted.note, stats.rates.failed > 0 ? `${say.joined(say.rate(stats.rates.failed))} of them failed` : "tasks a second, ten-second mean");
+      text(accepted.note, stats.rates.failed > 0 ? `${say.joined(say.rate(stats.rates.failed))} of them failed` : "mean of ten seconds");
       accepted.line.set(of("accepted"));
       figure(wait.value, say.span(stats.latency.p50_ms ?? NaN));
       text(wait.note, stats.latency.p99_ms === null ? "nothing accepted in the last minute" : `99 % within ${say.joined(say.span(stats.latency.p99_ms))}`);
       wait.line.set(of("p50_ms"));
       const total = Object.values(stats.nodes).reduce((sum, each) => sum + each, 0), healthy = stats.nodes.healthy ?? 0;
       figure(nodes.value, [say.count(healthy), `of ${say.count(total)}`]);
+      healthies.push([stats.at_ms, healthy]);
+      if (healthies.length > 300) healthies.shift();
+      nodes.line.set(healthies);
       const dead = (stats.nodes.dead ?? 0) + (stats.nodes.suspect ?? 0);
       text(nodes.note, dead ? `${say.count(dead)} silent` : "all that are here answer");
       figure(open.value, [say.count(stats.open)]);
@@ -136,10 +139,9 @@ function nodesPanel(live, go) {
 function logsPanel() {
   const rows = new Map(), body = h("tbody");
   for (const [log, says] of LOGS) {
-    const many = h("td.number", {}, "–"), fill_ = h("td", {}, ""), depth = bar(0), behind = h("td.number.wide-only", {}, "–");
-    rows.set(log, { many, fill: fill_, depth, behind });
-    body.append(h("tr", {}, h("th", { scope: "row" }, log.toUpperCase(), h("span.faint", {}, ` ${says}`)), many, h("td", {}, depth, fill_.firstChild ?? ""), behind));
-    fill_.replaceWith();
+    const many = h("td.number", {}, "–"), depth = bar(0), behind = h("td.number.wide-only", {}, "–");
+    rows.set(log, { many, depth, behind });
+    body.append(h("tr", {}, h("th", { scope: "row" }, log.toUpperCase(), h("span.faint", {}, ` ${says}`)), many, h("td.depth", {}, depth), behind));
   }
   const element = panel("Logs", { note: "entries, and bytes against the limit" }, h("div.scroll-x", { tabindex: "0", role: "region", "aria-label": "Logs, table" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Log"), h("th.number", { scope: "col" }, "Entries"), h("th", { scope: "col" }, "Full"), h("th.number.wide-only", { scope: "col" }, "Bytes"))), body)));
@@ -219,12 +221,14 @@ function activityPanel(live) {
   return {
     element,
     update() {
-      const rows = live.latest.slice(-ACTIVITY).reverse();
+      const rows = live.latest.slice(-ACTIVITY * 3).sort((one, other) => other.at_ms - one.at_ms).slice(0, ACTIVITY);
       if (!rows.length) return;
+      // A few that are new are shown to be so; a flood of them speaks for itself.
+      const fresh = newest && rows.filter((event) => event.at_ms > newest).length <= 4;
       empty.hidden = true;
       table.hidden = false;
-      fill(list, rows.map((event) => h(`tr${event.at_ms > newest && newest ? ".fresh" : ""}`, {},
-        h("td.number", {}, say.time(event.at_ms, true)), h("td.faint", {}, event.log.toUpperCase()), h("td", {}, sentence(event)))));
+      fill(list, rows.map((event) => h(`tr${fresh && event.at_ms > newest ? ".fresh" : ""}`, {},
+        h("td.time", {}, say.time(event.at_ms, true)), h("td.faint", {}, event.log.toUpperCase()), h("td", {}, sentence(event)))));
       newest = rows[0].at_ms;
     },
   };

@@ -14,7 +14,7 @@ export function open({ live, api, params: [name], announce }) {
   const badge = h("span", { "data-role": "state" }, ""), buttons = h("div.buttons", {}), body = h("div.stack", {}, bones(8));
   const element = h("div.page", {}, h("div.page-head", {},
     h("div", {}, h("a.crumb", { href: "/tasks" }, "Tasks"), h("h1.break", {}, name)), h("div.buttons", {}, badge, buttons)), body);
-  const path = h("ol.path", {}), why = h("div", {}), outcome = h("div", {}), about = h("div", {});
+  const path = h("ol.path", {}), times = h("div.times", {}), why = h("div", {}), outcome = h("div", {}), about = h("div", {});
   const whyPanel = panel("Why it waits", { note: "as the coordinator sees it now" }, why);
   let shown = "", detail = null, closed = false, poll = 0;
 
@@ -33,7 +33,7 @@ export function open({ live, api, params: [name], announce }) {
     const key = JSON.stringify(detail);
     const open_ = !isFinished(detail.state);
     if (key !== shown) {
-      if (!shown) fill(body, h("div.columns", {}, h("div.stack.w-7", {}, panel("Its path", { note: null }, path), whyPanel), h("div.stack.w-5", {}, panel("Outcome", { note: null }, outcome), panel("What was asked", { note: null }, about))));
+      if (!shown) fill(body, h("div.columns", {}, h("div.stack.w-7", {}, panel("Its path", { note: null }, h("div.stack", {}, times, path)), whyPanel), h("div.stack.w-5", {}, panel("Outcome", { note: null }, outcome), panel("What was asked", { note: null }, about))));
       shown = key;
       show();
     }
@@ -48,6 +48,7 @@ export function open({ live, api, params: [name], announce }) {
     fill(badge, taskState(detail.state));
     if (before && before !== detail.state) announce(`${name}: ${detail.state}`);
     fill(path, steps(detail));
+    fill(times, stages(detail));
     fill(about, spec(detail));
     showOutcome();
     const offered = [];
@@ -163,13 +164,26 @@ function steps(detail) {
   const claims = [...detail.claimed];
   for (const claim of claims) out.push(claimed(claim, startMs));
   if (detail.accepted) out.push(accepted(detail.accepted, startMs));
-  out.sort((a, b) => 0);
   if (detail.state === "refused") return out;
   if (!detail.decided.length) out.push(step({ title: "Decided", log: LOG.decided, tone: "to-come", content: h("p.quiet", {}, "the coordinator chooses nodes") }));
   if (!detail.accepted && !claims.length) out.push(step({ title: "Claimed", log: LOG.claimed, tone: "to-come", content: h("p.quiet", {}, "nodes run it and sign what came out") }));
   if (!detail.accepted) out.push(step({ title: "Accepted", log: LOG.accepted, tone: "to-come", content: h("p.quiet", {}, "the verifier applies the policy to the claims") }));
   out.push(...proof(detail, startMs));
   return out;
+}
+
+/** Where the time went, until the verdict: a bar in proportion, and the spans in words. */
+function stages(detail) {
+  const asked = detail.asked?.at_ms, given = detail.decided.filter((each) => each.kind === "assigned"), ended = detail.accepted?.at_ms;
+  if (!asked || !ended || !given.length) return null;
+  const first = given[0].at_ms, last = Math.max(first, ...detail.claimed.filter((each) => each.counted && each.at_ms <= ended).map((each) => each.at_ms));
+  const spans = [["to decide", first - asked, "k1"], ["to run and sign", last - first, "k3"], ["to judge", ended - last, "k2"]].map(([name, ms, tone]) => [name, Math.max(0, ms), tone]);
+  const whole = Math.max(1, ended - asked);
+  return [h("div.shares", { "aria-hidden": "true" }, spans.map(([, ms, tone]) => {
+    const piece = h(`i.${tone}`);
+    piece.style.width = `${(ms / whole) * 100}%`;
+    return piece;
+  })), h("div.legend", {}, h("span", {}, h("b", {}, say.joined(say.span(whole))), h("span.quiet", {}, " from asked to accepted")), spans.map(([name, ms, tone]) => h(`span.key.${tone}`, {}, h("b", {}, say.joined(say.span(ms))), ` ${name}`)))];
 }
 
 function decision(each, startMs) {
@@ -184,7 +198,7 @@ function decision(each, startMs) {
 
 function claimed(claim, startMs) {
   const parts = [
-    claim.wall_ms && say.joined(say.span(claim.wall_ms)), claim.fuel && `${say.joined(say.big(claim.fuel))} instructions`,
+    claim.wall_ms && say.joined(say.span(claim.wall_ms)), claim.fuel && `${say.count(claim.fuel)} instructions`,
     claim.energy_method && `${say.joined(say.energy(claim.energy_j))} (${claim.energy_method})`,
   ].filter(Boolean);
   return step({

@@ -101,7 +101,7 @@ export function open({ live, api, query, go }) {
 
 function row(each) {
   return h("tr", {}, h("td", {}, taskLink(each.task)), h("td", {}, taskState(each.state), each.reason && h("span.faint", {}, ` ${each.reason}`)),
-    h("td.number", {}, say.time(each.asked_ms, true)),
+    h("td.time", {}, say.time(each.asked_ms, true)),
     h("td.number", {}, each.ended_ms && each.asked_ms ? say.joined(say.span(each.ended_ms - each.asked_ms)) : h("span.faint", {}, "open")),
     h("td.wide-only", {}, nodeLinks(each.nodes, 3)),
     h("td.wide-only.faint", { title: each.module }, each.module ? h("code", {}, say.short(each.module, 10)) : "", each.entry && each.entry !== "_start" ? ` ${each.entry}` : ""));
