@@ -122,8 +122,8 @@ def test_the_modules_fit_together() -> None:
         ("js/api.js", 'const BASE = "/api/v1"', 'const BASE = "https://example.org/api"', "another host"),
         (
             "js/format.js",
-            "export const big",
-            "export const unused = 1;\nexport const big",
+            "export const bytes",
+            "export const unused = 1;\nexport const bytes",
             "nothing uses unused",
         ),
     ],

@@ -3,7 +3,7 @@
 // It is a grid for screen readers, with its true number of rows. By keyboard: arrows, Page Up and Down, Home and End move, Enter opens; the headers are
 // buttons that sort.
 
-import { h, fill, text } from "./dom.js";
+import { h, text } from "./dom.js";
 
 const ROW_PX = 32;
 const SPARE = 6;
@@ -139,5 +139,3 @@ export function virtualTable({ label, columns, onOpen, onSort, rowName, height =
 
 /** A cell that holds a text. */
 export const textCell = (value) => ({ set: (cell, row) => text(cell, value(row)) });
-
-export { fill };
