@@ -14,6 +14,8 @@ help:
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
 	@echo 'make test-btcd    publish over the wire on btcd, a Bitcoin node that Go builds in half a minute'
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
+	@echo 'make image        build the image of a node with buildah, without a daemon (TARGET=services, TARGET=all)'
+	@echo 'make test-image   build it, and run the node from it against a cluster: read-only, as uid 1000, to a verdict'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
 	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
@@ -29,7 +31,7 @@ demo: $(BIN)/.all
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
-# Two thousand of them are part of `make test` already.
+# A thousand of them are part of `make test` already.
 SEEDS = 10000
 sim: $(BIN)/.dev
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
@@ -44,6 +46,16 @@ chaos: $(BIN)/.dev
 test-btcd: $(BIN)/.dev $(BIN)/btcd
 	@BTCD=$(BIN)/btcd $(BIN)/python -m pytest -n 0 tests/anchor/bitcoin/test_btcd.py
 
+# What is built is tried: see deploy/trial.py for what must be true of it.
+TARGET = node
+image:
+	@deploy/image $(TARGET)
+
+test-image: $(BIN)/.dev
+	@deploy/image node
+	@$(BIN)/python deploy/trial.py
+	@$(BIN)/python deploy/wheels.py || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+
 $(BIN)/btcd: $(BIN)/python
 	@GOBIN="$$PWD/$(BIN)" go install github.com/btcsuite/btcd@v0.26.2
 
@@ -54,7 +66,9 @@ check: $(BIN)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m examples.guests.build --check
 	$(BIN)/python -m bus.schemas --check
+	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/javascript.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all
@@ -96,4 +110,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd sim chaos check recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd image test-image sim chaos check recording figures bench constraints clean

@@ -23,16 +23,18 @@ from ambient.modules import ModuleSource
 from ambient.outstanding import Entry
 from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
-from ambient.receipts import fetch_receipt
+from ambient.receipts import fetch_account_receipt, fetch_receipt
 from ambient.room import Patience
 from ambient.settings import resolve
 from ambient.storing import Storing
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
+from anchor.receipt.account_check import AccountReport
 from anchor.receipt.check import Report
 from bus.connection import Bus
 from bus.errors import Malformed
+from bus.messages import AccountReceiptRequest
 
 __all__ = ["Client", "ClusterHealth", "connect"]
 
@@ -298,6 +300,12 @@ class Client(Questions):
     ) -> tuple[bytes, Report]:
         """The receipt of a task as a file's bytes, and what it shows; see `ambient.receipts.fetch_receipt`."""
         return await fetch_receipt(self.bus, self.full_name(task), wait=wait, timeout_s=timeout_s)
+
+    async def account_receipt(
+        self, asked: AccountReceiptRequest, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, AccountReport]:
+        """The receipt of an account as a file's bytes, and what it shows; see `ambient.receipts.fetch_account_receipt`."""
+        return await fetch_account_receipt(self.bus, asked, wait=wait, timeout_s=timeout_s)
 
     async def cancel(self, task: str | Task) -> None:
         """Withdraw a task of this client; it ends as `cancelled` unless another verdict came first. See `Task.cancel`."""

@@ -1,14 +1,17 @@
-"""A task's receipt: asked of the anchor, and completed with what the nodes signed.
+"""Receipts: a task's, asked of the anchor and completed with what the nodes signed; and an account's.
 
 Guarantees that what is handed over passes the check that a stranger makes of it; it is made here, too. Evidence that the logs no longer hold is
 left out, and the check says so.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 
 from ambient.errors import BusUnavailable, ReceiptPending, ReceiptUnusable, TaskUnknown, mapped
+from anchor.receipt.account_check import AccountReport, check_account
 from anchor.receipt.check import Demands, Report, check
 from anchor.receipt.container import read_receipt, write_receipt
 from anchor.receipt.errors import ReceiptError
@@ -17,10 +20,10 @@ from anchor.receipts import statement_of
 from bus.connection import Bus
 from bus.errors import BusError
 from bus.leader import stored
-from bus.messages import ReceiptReply, ReceiptRequest
+from bus.messages import AccountReceiptReply, AccountReceiptRequest, ReceiptReply, ReceiptRequest
 from bus.wire import MAX_LINES
 
-__all__ = ["fetch_receipt"]
+__all__ = ["fetch_account_receipt", "fetch_receipt"]
 
 _log = structlog.get_logger("ambient")
 
@@ -53,19 +56,58 @@ async def fetch_receipt(
         ) from None
 
 
+async def fetch_account_receipt(
+    bus: Bus, asked: AccountReceiptRequest, *, wait: bool = False, timeout_s: float | None = None
+) -> tuple[bytes, AccountReport]:
+    """The receipt of an account as a file's bytes, and what it shows.
+
+    With `wait` until a state with all that was known at the first question is signed and, where the cluster publishes on Bitcoin, under enough
+    blocks; for `timeout_s` at most, then for what there is. Raises `ReceiptPending` where no state is signed yet, `QuestionRejected` for what is
+    no account, `ServiceMissing` where no anchor runs, `ReceiptUnusable` where what it sent is no receipt, else `BusUnavailable`.
+    """
+    subject = bus.subjects.service("anchor", "account")
+    reply: AccountReceiptReply | None = None
+
+    async def ask() -> AccountReceiptReply:
+        nonlocal reply
+        since = asked.since if reply is None else reply.since
+        reply = await bus.request(subject, msgspec.structs.replace(asked, since=since), AccountReceiptReply)
+        return reply
+
+    found = await _patient(ask, wait=wait, timeout_s=timeout_s)
+    if found.receipt is None:
+        raise ReceiptPending(f"{asked.account} has no receipt yet: {found.said}")
+    try:
+        return found.receipt, check_account(found.receipt, Demands(account=asked.account))
+    except ReceiptError as error:
+        raise ReceiptUnusable(
+            f"the anchor sent a receipt that does not hold ({error}): see its log"
+        ) from None
+
+
 async def _reply(bus: Bus, task: str, *, wait: bool, timeout_s: float | None) -> ReceiptReply:
     subject = bus.subjects.service("anchor", "receipt")
+    return await _patient(
+        lambda: bus.request(subject, ReceiptRequest(task), ReceiptReply), wait=wait, timeout_s=timeout_s
+    )
+
+
+async def _patient[T: (ReceiptReply, AccountReceiptReply)](
+    ask: Callable[[], Awaitable[T]], *, wait: bool, timeout_s: float | None
+) -> T:
+    """The first answer or, with `wait`, the first after which no more is to come, or the last one in time."""
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
     while True:
+        is_late = deadline is not None and loop.time() >= deadline
         try:
             with mapped():
-                reply = await bus.request(subject, ReceiptRequest(task), ReceiptReply)
+                reply = await ask()
         except BusUnavailable:
-            if not wait or (deadline is not None and loop.time() >= deadline):
+            if not wait or is_late:
                 raise
         else:
-            if not wait or not reply.more or (deadline is not None and loop.time() >= deadline):
+            if not wait or not reply.more or is_late:
                 return reply
         await asyncio.sleep(_EVERY_S)
 

@@ -20,8 +20,10 @@ from ambient.questions import ClusterHealth
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
+from anchor.receipt.account_check import AccountReport
 from anchor.receipt.check import Report
 from bus.messages import (
+    AccountReceiptRequest,
     BalanceReply,
     DrainReply,
     EnergyReply,
@@ -257,6 +259,12 @@ class SyncClient:
     ) -> tuple[bytes, Report]:
         """The receipt of a task; see `ambient.Client.receipt`."""
         return self.call(self._client.receipt(task, wait=wait, timeout_s=timeout_s))
+
+    def account_receipt(
+        self, asked: AccountReceiptRequest, *, wait: bool = False, timeout_s: float | None = None
+    ) -> tuple[bytes, AccountReport]:
+        """The receipt of an account; see `ambient.Client.account_receipt`."""
+        return self.call(self._client.account_receipt(asked, wait=wait, timeout_s=timeout_s))
 
     def health(self) -> ClusterHealth:
         """Who leads the cluster; see `ambient.Client.health`."""

@@ -4,6 +4,7 @@ Guarantees that the same state gets the same bytes: Ed25519 is deterministic. Wh
 question (`anchor.core`).
 """
 
+from anchor.receipt.account_check import state_text
 from anchor.receipt.note import (
     COSIGNATURE,
     ED25519,
@@ -16,7 +17,7 @@ from anchor.receipt.note import (
 )
 from bus.signing import Identity
 
-__all__ = ["cosign", "key_of", "sign"]
+__all__ = ["cosign", "key_of", "sign", "sign_state"]
 
 
 def key_of(identity: Identity, name: str, *, cosigner: bool = False) -> Key:
@@ -28,6 +29,12 @@ def sign(identity: Identity, checkpoint: Checkpoint) -> Note:
     """The log's own note of this state; its key is named as the origin is."""
     text = write_checkpoint(checkpoint)
     key = key_of(identity, checkpoint.origin)
+    return Note(text, (NoteSignature(key.name, key.id, identity.sign_raw(text.encode())),))
+
+
+def sign_state(identity: Identity, origin: str, line: bytes) -> Note:
+    """The log's note of a state of the ledger: of the exact bytes of its line in ANCHORS, where it is durable."""
+    text, key = state_text(line), key_of(identity, origin)
     return Note(text, (NoteSignature(key.name, key.id, identity.sign_raw(text.encode())),))
 
 

@@ -35,6 +35,14 @@ class Part(ABC):
         """Take in one entry of VERDICTS, behind the log of verdicts itself."""
         del entry
 
+    def sync(self) -> None:
+        """Return once what this part keeps on disk of what it folded is there; may be called in a thread. Raises `FolderUnusable`."""
+        return
+
+    def close(self) -> None:
+        """The term is over: give up what is open."""
+        return
+
     @abstractmethod
     def pack(self) -> bytes:
         """All that the logs have told this part, for a checkpoint. What was queued and is not durable is none of it."""

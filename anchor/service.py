@@ -10,8 +10,10 @@ import structlog
 
 from anchor.bitcoin.metrics import publication
 from anchor.bitcoin.part import BitcoinPart
+from anchor.bitcoin.proofs import ProofStore
 from anchor.bitcoin.publications import LEDGER
 from anchor.ledger.part import LedgerPart
+from anchor.metrics import keeping
 from anchor.part import Part
 from anchor.settings import AnchorSettings
 from anchor.term import SERVICE, Term
@@ -21,6 +23,7 @@ from bus.signing import Identity
 from bus.terms import Tally, serve_terms, until_told
 from metrics.leadership import leadership
 from metrics.page import exposed
+from metrics.process import process
 
 __all__ = ["run"]
 
@@ -45,29 +48,33 @@ async def _serve(settings: AnchorSettings, identity: Identity) -> None:
         tally = Tally()
         async with exposed(
             settings.metrics_port,
+            process(SERVICE, settings.data),
             leadership(bus, SERVICE, tally),
+            keeping(tally),
             publication(tally),
             host=settings.metrics_host,
         ):
             await serve_terms(
                 bus,
-                lambda: Term(bus, identity, settings, tally, _parts(bus, identity, settings)),
+                lambda: Term(bus, identity, settings, tally, _parts(identity, settings)),
                 name=settings.name,
                 tally=tally,
             )
 
 
-def _parts(bus: Bus, identity: Identity, settings: AnchorSettings) -> tuple[Part, ...]:
+def _parts(identity: Identity, settings: AnchorSettings) -> tuple[Part, ...]:
     """What this anchor keeps beside the log, new for each term."""
-    ledger = LedgerPart(settings.cluster, settings.operators, settings.ledger_every_s)
+    origin = settings.origin_for(identity.key)
+    ledger = LedgerPart(settings.cluster, origin, identity, settings.operators, settings.ledger_every_s)
     if settings.bitcoin is None:
         return (ledger,)
-    return ledger, BitcoinPart(
-        bus, settings.origin_for(identity.key), settings.bitcoin, lambda: _state_of(ledger)
-    )
+    store = ProofStore(settings.data / "published")
+    bitcoin = BitcoinPart(origin, settings.bitcoin, store, lambda: _state_of(ledger))
+    ledger.publications = bitcoin
+    return ledger, bitcoin
 
 
 def _state_of(ledger: LedgerPart) -> Root | None:
     """The ledger's newest state, as it is published beside the log's."""
-    sealed = ledger.sealed
+    sealed = ledger.offer()
     return None if sealed is None else Root(origin=LEDGER, size=sealed.state.epoch, root=sealed.commitment)

@@ -161,6 +161,8 @@ class Term:
             await self._writer.stop()
         async with self._disk:
             self._folder.close()
+            for part in self.parts:
+                part.close()
         self._shelf.close()
         await self._lease.release()
 
@@ -170,6 +172,11 @@ class Term:
         begin = await self._keeper.begin(("verdicts", "anchors"), self._restore)
         self._restored = begin.restored
         self.core.position, self.core.anchored = begin.positions["verdicts"], begin.positions["anchors"]
+        if not begin.restored and begin.first["anchors"] > 1:
+            raise LogDamaged(
+                "ANCHORS was cut, and there is no checkpoint of the anchor that this one can use: restore the stream of checkpoints from a backup, "
+                "and give this anchor the key and origin of the others"
+            )
         # ANCHORS first: what was signed, and what is no leaf, must be known before the tree grows.
         for log, reader in (("anchors", self._anchors), ("verdicts", self._verdicts)):
             reader.position = begin.positions[log]
@@ -240,6 +247,8 @@ class Term:
             messages = [Message(one.sequence, one.first, one.lines, body) for one, body in fresh if one.lines]
             full: list[Tile] = [tile for one, _ in fresh for tile in one.tiles]
             await asyncio.to_thread(self._folder.commit, messages, full, partial)
+            for part in self.parts:
+                await asyncio.to_thread(part.sync)
             self._stored = stored
         self._verdicts.resume()
 

@@ -217,6 +217,7 @@ CHANNELS = (
     _question("anchor", "order", "An operator's order to the ledger, to be written to ANCHORS.", "Ordered", ("OrderReply",)),
     _question("anchor", "balance", "What does an account hold?", "BalanceRequest", ("BalanceReply",)),
     _question("anchor", "energy", "What did the work of a node, or for a client, take in a month?", "EnergyRequest", ("EnergyReply",)),
+    _question("anchor", "account", "What proves what an account holds, or what its month took?", "AccountReceiptRequest", ("AccountReceiptReply",)),
     _question("coordinator", "purse", "What may a client still offer?", "PurseRequest", ("PurseReply",)),
     _question("verifier", "verdict", "What came of these tasks?", "VerdictRequest", ("Verdict", "Pending")),
     _question("verifier", "reputation", "How often was each node right? The question is `{}`.", "Nothing", ("ReputationReply",)),

@@ -49,14 +49,16 @@ class JoinToken(Struct, frozen=True, kw_only=True):
     def read(cls, text: str) -> "JoinToken":
         """The token that `text` is. Raises `Malformed` (field `join`)."""
         word = text.strip()
+        body = word.removeprefix(_PREFIX)
         try:
-            if not word.startswith(_PREFIX):
-                raise ValueError(f"it begins with {_PREFIX}")
-            body = word.removeprefix(_PREFIX)
-            # A length that no base64 has would be padded to one: the strict reading is that what is read is written so again.
             token = _READ.decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         except (ValueError, msgspec.MsgspecError) as error:
             raise Malformed("join", f"must be a join token, whole as it was given ({error})") from None
+        # What decodes to the same by leniency (other characters are passed over) is not the token that was given.
+        if token.text() != word:
+            raise Malformed(
+                "join", f"must be a join token, which begins with {_PREFIX}, whole as it was given"
+            )
         return token
 
 

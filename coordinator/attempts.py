@@ -104,6 +104,18 @@ class Attempts:
             self._check(holder, now_ms, checked, listed=holder.key in listed)
         return checked
 
+    def unheard(self, now_ms: int) -> list[Holder]:
+        """What no heartbeat has listed since it was sent, to be sent again: whoever decided it may have died before it told the node."""
+        unheard = [
+            holder
+            for held in self._by_node.values()
+            for holder in held.values()
+            if holder.renewed_ms <= holder.sent_ms and not holder.task.closing
+        ]
+        for holder in unheard:
+            holder.sent_ms = now_ms
+        return unheard
+
     def _check(self, holder: Holder, now_ms: int, checked: Checked, *, listed: bool) -> None:
         lease_ms = self.lease_ms(holder)
         late = now_ms - holder.renewed_ms > lease_ms

@@ -87,6 +87,8 @@ class Core(Schedule):
             row = self.registry.row(node)
             if row is None or self.registry.state[row] in (DEAD, LEFT):
                 self.attempts.lost_node(node)
+        for holder in self.attempts.unheard(now_ms):
+            self._deliver(holder)
         self.ledger.lead()
         recent = now_ms - self.timing.resubmitted_ms
         self.ledger.again = type(self.ledger.again)(
@@ -98,6 +100,8 @@ class Core(Schedule):
         self.repute()
         for node, _, state in self.registry.sweep(now_ms):
             if state in _GONE:
+                if self.figures is not None:
+                    self.figures.gone[state] += 1
                 self._lost(self.attempts.lost_node(node), now_ms)
         self.room_changed = True
         if self.leading:
@@ -110,6 +114,7 @@ class Core(Schedule):
             gone = self._patrol.gone(task)
             for holder in gone:
                 self.attempts.given_up(holder)
+            self._count_lost(len(gone))
             if gone or self._patrol.disbelieve(task, self.judged_to, now_ms):
                 self.reconsider(task, now_ms)
 
@@ -214,7 +219,10 @@ class Core(Schedule):
             self.ledger.fresh.append(task)
 
     def _refuse(self) -> None:
-        for decision in list(self.ledger.refusals.values()):
+        refusals = list(self.ledger.refusals.values())
+        if self.figures is not None:
+            self.figures.refused += len(refusals)
+        for decision in refusals:
             self.ledger.apply_refused(decision)
             self.out.lines.append((encode(decision), decision))
 
@@ -332,8 +340,13 @@ class Core(Schedule):
 
     def _lost(self, holders: list[Holder], now_ms: int) -> None:
         if self.leading:
+            self._count_lost(len(holders))
             for holder in holders:
                 self.reconsider(holder.task, now_ms)
+
+    def _count_lost(self, holders: int) -> None:
+        if self.figures is not None:
+            self.figures.lost += holders
 
     # After the log has it
 
@@ -358,6 +371,8 @@ class Core(Schedule):
         for holder in placed.holders:
             holder.decision = sequence
             holder.sent_ms = holder.renewed_ms = now_ms
+        if self.figures is not None and placed.holders[0].attempt == 1:
+            self.figures.placed(now_ms - task.arrival_ms)
         if task.raw is None:
             return
         line = self._assign_line(placed.holders[0])

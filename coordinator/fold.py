@@ -26,6 +26,7 @@ from bus.reader import Entry
 from bus.reputation import Reputation
 from bus.wire import decode, decoder, split_lines
 from coordinator.attempts import Attempts, attempt_key
+from coordinator.figures import Figures
 from coordinator.intake import Cancel, read_entry
 from coordinator.ledger import Ledger
 from coordinator.registry import Registry
@@ -86,7 +87,8 @@ class Fold:
     """The state of a cluster's tasks and nodes.
 
     `positions` says how far each log is folded, `enrolled` where in ASSIGNMENTS each node's last enrolment stands, `marks`
-    how far the logs were folded at some times in the past, the oldest first, `verdicts_from` where VERDICTS begins, as far as is known.
+    how far the logs were folded at some times in the past, the oldest first, `verdicts_from` where VERDICTS begins, as far as is known,
+    `figures` where what happens is counted: None but for who leads.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -97,6 +99,7 @@ class Fold:
         self.epoch = 0
         self.judged_to = 0
         self.skipped = 0
+        self.figures: Figures | None = None
         self.reputation = Reputation()
         self.enrolled: dict[str, int] = {}
         self.marks: list[Mark] = []
@@ -109,15 +112,18 @@ class Fold:
         """Clients ask."""
         if self._is_old("tasks", entry):
             return
-        ledger = self.ledger
+        ledger, read = self.ledger, 0
         for item in read_entry(entry):
             if isinstance(item, Submission):
                 ledger.submit(item)
+                read += 1
             elif isinstance(item, Cancel):
                 ledger.cancel(item.name, item.sequence)
             else:
                 ledger.malformed(item)
         ledger.read_to = entry.sequence
+        if self.figures is not None:
+            self.figures.read += read
 
     # ASSIGNMENTS
 
@@ -226,6 +232,9 @@ class Fold:
             return
         task = holder.task
         task.quiet_since_ms, task.claimed = entry.at_ms, entry.sequence
+        if self.figures is not None:
+            told_ms = holder.sent_ms if holder.deliveries == 1 else holder.since_ms
+            self.figures.claimed(entry.at_ms - told_ms)
         if task.shape is not None and claim.status != "fault":
             task.shape.estimate.learn(claim.wall_ms)
 
@@ -262,8 +271,16 @@ class Fold:
             verdict.task, place, verdict.status, verdict.spec, verdict.source, paid=paid
         )
         if task is not None:
+            if self.figures is not None:
+                self._count_verdict(self.figures, task, verdict.status, place[1])
             self.verdict_came(task)
             task.holders = []  # holders know their task: without this cycle both go as soon as nobody needs them
+
+    @staticmethod
+    def _count_verdict(figures: Figures, task: Task, status: VerdictStatus, at_ms: int) -> None:
+        figures.ended(task.name, status, at_ms - task.arrival_ms)
+        if task.claimed:
+            figures.judged(at_ms - task.quiet_since_ms)
 
     def _fold_inconclusive(self, line: Inconclusive) -> None:
         self.reputation.fold(line)

@@ -11,6 +11,7 @@ tasks for a thousand nodes that do not exist.
 import heapq
 from collections import deque
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from coordinator.tasks import Shape, Task
 
@@ -24,6 +25,9 @@ PROBES = 8
 
 HOPELESS_PROBES = 64
 """Groups that no node fitted that are looked at again at once, in rotation, when nodes may have changed."""
+
+_AGED = 1000
+"""Groups whose first tasks are looked at for the age of the queue: clients choose how many groups there are."""
 
 GroupKey = tuple[Shape, int, frozenset[str]]
 Waiting = tuple[int, int, Task]
@@ -87,6 +91,11 @@ class ReadyQueue:
     def hopeless(self) -> int:
         """Tasks that no node fits, whatever its room; some may have been dropped meanwhile."""
         return sum(len(group.entries) for group in self._hopeless)
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest of the tasks that are the first of their groups was submitted, None where none waits; looks at so many groups at most."""
+        waiting = (group.entries[0][2] for group in islice(self._groups.values(), _AGED) if group.head())
+        return min((task.arrival_ms for task in waiting), default=None)
 
     def push(self, task: Task, shape: Shape, replicas: int, excluded: frozenset[str]) -> None:
         """Let a task wait for `replicas` nodes that are not in `excluded`."""

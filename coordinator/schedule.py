@@ -15,6 +15,7 @@ import numpy as np
 from bus.messages import Abandoned, Assigned
 from bus.wire import encode
 from coordinator.constraints import node_checks
+from coordinator.figures import Kind
 from coordinator.fold import Fold
 from coordinator.health import Floats
 from coordinator.instructions import Instructions, Placed, Stopped
@@ -247,6 +248,9 @@ class Schedule(Fold):
         holders = self.apply_assigned(decision, now_ms, 0)
         for holder, row in zip(holders, rows, strict=True):
             holder.score = float(scores[row])
+        if self.figures is not None:
+            kind: Kind = "first" if decision.attempt == 1 else "retry" if decision.replaces else "more"
+            self.figures.decided[kind] += 1
         self.out.lines.append((encode(decision), Placed(task, holders)))
         if task.wanted():
             self.reconsider(task, now_ms)

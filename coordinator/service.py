@@ -11,11 +11,16 @@ import structlog
 from bus.connection import Bus
 from bus.subjects import token
 from bus.terms import Tally, serve_terms, until_told
+from coordinator.figures import Figures
+from coordinator.metrics import decisions
 from coordinator.settings import Settings
 from coordinator.strategies import strategy_named
 from coordinator.term import ROLE, Term
 from metrics.leadership import leadership
+from metrics.logs import logs
 from metrics.page import exposed
+from metrics.process import process
+from metrics.servers import servers
 
 __all__ = ["run"]
 
@@ -46,6 +51,14 @@ async def _serve(settings: Settings, bus: Bus | None) -> None:
 
 
 async def _terms(settings: Settings, bus: Bus) -> None:
-    tally = Tally()
-    async with exposed(settings.metrics_port, leadership(bus, ROLE, tally), host=settings.metrics_host):
-        await serve_terms(bus, lambda: Term(bus, settings, tally), name=settings.name, tally=tally)
+    tally, figures = Tally(), Figures()
+    async with exposed(
+        settings.metrics_port,
+        process(ROLE, settings.data),
+        leadership(bus, ROLE, tally),
+        logs(bus),
+        decisions(tally, figures),
+        servers(settings.monitors),
+        host=settings.metrics_host,
+    ):
+        await serve_terms(bus, lambda: Term(bus, settings, tally, figures), name=settings.name, tally=tally)

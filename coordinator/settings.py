@@ -56,7 +56,7 @@ class Settings:
     means `NATS_URL` or the local default. `clock` gives seconds since the epoch; without it the servers' time counts, not this machine's
     (`bus.clock`). Nothing else in this package asks for the time.
     `data` holds copies of checkpoints, so that a restart need not fetch them: it may be lost. A checkpoint is made every
-    `checkpoint_s` at most. `metrics_port` 0 serves no metrics.
+    `checkpoint_s` at most. `metrics_port` 0 serves no metrics; `monitors` are the servers' monitors (`http://host:8222`), told with them.
     """
 
     data: Path
@@ -75,4 +75,5 @@ class Settings:
     timing: Timing = Timing()
     metrics_port: int = 0
     metrics_host: str = LOOPBACK
+    monitors: tuple[str, ...] = ()
     clock: Callable[[], float] | None = None

@@ -25,6 +25,7 @@ from coordinator import checkpoint
 from coordinator.core import Core
 from coordinator.courier import Courier
 from coordinator.desk import Desk
+from coordinator.figures import Figures
 from coordinator.gatekeeper import Gatekeeper
 from coordinator.instructions import Instructions, Token
 from coordinator.load import Load
@@ -54,13 +55,16 @@ _BACKLOG_MAX = 8192
 class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
-    def __init__(self, bus: Bus, settings: Settings, tally: Tally | None = None) -> None:
+    def __init__(
+        self, bus: Bus, settings: Settings, tally: Tally | None = None, figures: Figures | None = None
+    ) -> None:
         self.core = Core(bus.subjects, strategy_named(settings.strategy), settings.timing, seed=settings.seed)
         self._bus = bus
         self._settings = settings
         self._tally = tally or Tally()
+        self._figures = figures or Figures()
         self._clock = ServerClock(bus, instead=settings.clock)
-        self._now_ms = self._clock.now_ms
+        self.now_ms = self._clock.now_ms
         self._tasks = LogReader(bus, "tasks", self._on_tasks)
         self._assignments = LogReader(bus, "assignments", self._on_assignments)
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
@@ -69,9 +73,9 @@ class Term:
         self._lease = Lease(bus, ROLE, settings.name)
         self._courier = Courier(bus)
         self._lookups = Lookups(bus, self.core, self._wake, self._purses_known)
-        self._load = Load(settings)
-        self._gate = Gatekeeper(bus, self.core, self._load, self._now_ms, settings.gate_every_s)
-        self._desk = Desk(bus, self.core, settings, self._wake, self._load, now_ms=self._now_ms)
+        self.load = Load(settings)
+        self._gate = Gatekeeper(bus, self.core, self.load, self.now_ms, settings.gate_every_s)
+        self._desk = Desk(bus, self.core, settings, self._wake, self.load, now_ms=self.now_ms)
         self.health = self._desk.health
         self._writer: FencedWriter[Token] | None = None
         self._turn_is_due = False
@@ -182,7 +186,7 @@ class Term:
         )
 
     def _restore(self, kept: Checkpoint) -> None:
-        checkpoint.restore(self.core, kept.state, kept.runs, self._now_ms())
+        checkpoint.restore(self.core, kept.state, kept.runs, self.now_ms())
 
     async def _take(self) -> Snapshot | None:
         """The state for a checkpoint, once all that was decided is durable; meanwhile nothing is decided."""
@@ -194,7 +198,7 @@ class Term:
             while not (self.core.is_decided and writer.is_idle):
                 self._carry_out(self.core.take_instructions())
                 await writer.flushed()
-            now_ms = self._now_ms()
+            now_ms = self.now_ms()
             mark(self.core.marks, now_ms, self.core.positions)
             manifest = Manifest(
                 fold=ROLE,
@@ -216,7 +220,7 @@ class Term:
             await asyncio.sleep(self._settings.checkpoint_s / 2)
             if self._keeper.saved is not seen:
                 seen = self._keeper.saved
-                await self._trimmer.trim(self._now_ms())
+                await self._trimmer.trim(self.now_ms())
                 self._wake()
 
     async def _age(self) -> None:
@@ -224,7 +228,7 @@ class Term:
         marks: list[Mark] = []
         while True:
             await asyncio.sleep(self._settings.checkpoint_s)
-            now_ms = self._now_ms()
+            now_ms = self.now_ms()
             mark(marks, now_ms, self.core.positions)
             forget(self.core, marks, now_ms, self._settings.timing.keep_ms)
 
@@ -244,8 +248,9 @@ class Term:
         await self._verdicts.reached(ends["verdicts"])
         await self._assignments.reached(ends["assignments"])
         await self._assignments.stop()
-        self.core.lead(self._settings.name, self._now_ms())
+        self.core.lead(self._settings.name, self.now_ms())
         self._tally.leads()
+        self.core.figures = self._figures
         self._writer = FencedWriter(
             self._bus,
             self._bus.subjects.stream("assignments"),
@@ -262,12 +267,12 @@ class Term:
 
     def _on_tasks(self, entry: Entry) -> None:
         self.core.fold_tasks(entry)
-        self._load.read(entry.body.count(b"\n") + 1, len(entry.body))
+        self.load.read(entry.body.count(b"\n") + 1, len(entry.body))
         self._pace()
         self._wake()
 
     def _on_assignments(self, entry: Entry) -> None:
-        self.core.fold_assignments(entry, self._now_ms())
+        self.core.fold_assignments(entry, self.now_ms())
 
     def _on_results(self, entry: Entry) -> None:
         self.core.fold_results(entry)
@@ -276,13 +281,13 @@ class Term:
     def _on_verdicts(self, entry: Entry) -> None:
         before = len(self.core.ledger.open)
         self.core.fold_verdicts(entry)
-        self._load.ended(before - len(self.core.ledger.open))
+        self.load.ended(before - len(self.core.ledger.open))
         if self._paused:
             self._pace()
         self._wake()
 
     def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
-        self.core.durable(sequence, tokens, self._now_ms())
+        self.core.durable(sequence, tokens, self.now_ms())
         self._carry_out(self.core.take_instructions())
         if self._paused:
             self._pace()
@@ -299,7 +304,7 @@ class Term:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._settings.timing.tick_ms / 1000)
-            self.core.tick(self._now_ms())
+            self.core.tick(self.now_ms())
             self._wake()
 
     # Turns
@@ -316,7 +321,7 @@ class Term:
         # What cannot be written is not decided, so that a full log costs no memory; the next tick looks again.
         roomy = self._writer is not None and self._writer.backlog < _BACKLOG_MAX
         if self.core.leading and roomy and not self._held:
-            self._carry_out(self.core.decide(self._now_ms()))
+            self._carry_out(self.core.decide(self.now_ms()))
 
     def _carry_out(self, instructions: Instructions) -> None:
         assert self._writer is not None  # noqa: S101 -- only a leader has instructions

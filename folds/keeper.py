@@ -15,6 +15,7 @@ from bus.connection import Bus
 from bus.errors import BusError, Fenced
 from bus.streams import Extent, extent
 from folds.errors import CheckpointUnusable, FoldsError
+from folds.freed import give_back
 from folds.manifest import Manifest
 from folds.remembered import Remembered
 from folds.runs import build, merge
@@ -134,6 +135,8 @@ class Keeper:
         group = remembered.to_merge()
         if group is not None:
             remembered.merged(group, shelf.run(await asyncio.to_thread(merge, group)))
+        if given is not None or group is not None:
+            await asyncio.to_thread(give_back)
 
 
 def _check_reach(manifest: Manifest, extents: dict[str, Extent]) -> None:

@@ -9,9 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-
 from bus.connection import Bus
-from bus.errors import BusError, BusUnavailable, LogFull, Malformed, NoResponder, StreamMissing
+from bus.errors import BusError, BusUnavailable, LogFull, Malformed, NoResponder
 from bus.messages import NodesReply, NodeView, ServiceHealth
 from gateway.errors import NotFound, Refused, Unavailable
 from gateway.resources.cluster import ServiceState

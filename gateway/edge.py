@@ -42,17 +42,17 @@ SLOW_S = 10.0
 """How long a piece of a stream may wait for its reader."""
 _TEXT = (b"application/json", b"application/problem+json", b"text/", b"application/javascript", b"image/svg")
 
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    b"manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
-        b"manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    (b"content-security-policy", _POLICY),
 )
 """On every answer. Nothing from another host, no inline script, no frame around it."""
 
@@ -123,7 +123,7 @@ class Edge:
                 await answer.whole(status, b"application/json", body)
             else:
                 await self._app(scope, bounded, answer)
-        except Exception as error:  # noqa: BLE001 -- the outermost edge: every error is an answer
+        except Exception as error:
             if answer.cut:
                 _log.info("a reader that does not read is cut off", request=trace.request, path=scope["path"])
                 return
@@ -137,7 +137,9 @@ class Edge:
             self._note(scope, trace, answer.status, begun)
 
     def _handler(self, scope: Scope) -> Quick | None:
-        """The quick handler, if there is one: of this path, or of what stands above its last part."""
+        """The quick handler, if there is one: of this path, or of what stands above its last part. None of them reads a query."""
+        if scope["query_string"]:
+            return None
         path, method = scope["path"], scope["method"]
         return self._quick.get((method, path)) or self._quick.get((method, path.rpartition("/")[0] + "/*"))
 

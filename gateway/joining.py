@@ -6,7 +6,7 @@ from gateway.resources.nodes import Registration
 
 __all__ = ["command_of", "compose_of"]
 
-_IMAGE = "ambient-vcp/node"
+_IMAGE = "localhost/ambient-node"
 
 
 def command_of(token: str, wanted: Registration) -> str:

@@ -114,5 +114,10 @@ def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     )
 
 
-handlers = {Exception: _answer, HTTPException: _answer, Refused: _answer, BusError: _answer}
+handlers: dict[int | type[Exception], Any] = {
+    Exception: _answer,
+    HTTPException: _answer,
+    Refused: _answer,
+    BusError: _answer,
+}
 """For the framework: every error ends here."""

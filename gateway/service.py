@@ -28,6 +28,7 @@ from gateway.tokens import Tokens
 from gateway.view.core import View
 from gateway.view.following import Following
 from metrics.page import exposed
+from metrics.process import process
 
 __all__ = ["run"]
 
@@ -60,7 +61,12 @@ async def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
         parts = _parts(settings, bus)
-        async with exposed(settings.metrics_port, requests(parts.tally), host=settings.metrics_host):
+        async with exposed(
+            settings.metrics_port,
+            process("gateway", settings.tokens.parent),
+            requests(parts.tally, parts.view.book),
+            host=settings.metrics_host,
+        ):
             host, port = listener.getsockname()[:2]
             _log.info("serving", at=f"http://{host}:{port}", name=settings.name, cluster=settings.cluster)
             try:
@@ -101,7 +107,7 @@ def _listening(settings: GatewaySettings) -> Iterator[socket.socket]:
             raise AddressTaken(
                 f"the API cannot be served at {settings.host}:{settings.port}: choose another --http-port, 0 picks a free one ({error.strerror})"
             ) from None
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
         yield listener
 
 

@@ -105,7 +105,7 @@ class Stories:
             _accepted(verdict, place, at_ms),
         )
 
-    def _detail(
+    def _detail(  # noqa: PLR0917 -- the chapters of a story, in their order
         self,
         name: str,
         state: TaskState,

@@ -74,6 +74,7 @@ class Ledger:
         self.orders: dict[str, bytes] = {}
         self.paid: OrderedDict[int, int] = OrderedDict()
         self.newest: Sealed | None = None
+        self._moved_at = 0
         self._proposed: Sealed | None = None
         self._moving: Moved = Moved(set(), set())
 
@@ -87,6 +88,7 @@ class Ledger:
         """Go on with a state that was kept, and with what has moved since."""
         self.newest = newest
         self.accounts.changed, self.energy.changed = moved
+        self._moved_at = self.verdicts if any(moved) or newest is None else newest.state.verdicts
 
     def fold_verdicts(self, entry: Entry) -> None:
         """Take in one entry: pay, and count what it took."""
@@ -100,6 +102,8 @@ class Ledger:
                 if verdict.agree or verdict.dissent:
                     self.energy.add(client_account(verdict.client), verdict.spent(), entry.at_ms)
         self.verdicts = entry.sequence
+        if self.accounts.changed or self.energy.changed:
+            self._moved_at = entry.sequence
 
     def _pay(self, verdict: Paid) -> None:
         share = verdict.share
@@ -183,6 +187,11 @@ class Ledger:
     def is_sealed(self) -> bool:
         """Whether a state is durable, and nothing has moved since."""
         return self.newest is not None and not any(self.moved)
+
+    @property
+    def moved_at(self) -> tuple[int, int]:
+        """How far, in VERDICTS and in ANCHORS, a state must be folded to have all that is known now."""
+        return self._moved_at, self.ordered
 
     def seal(self) -> Sealed:
         """The state as it is now, as the line of the next epoch; it is `newest` once it was folded from ANCHORS.

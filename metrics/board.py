@@ -7,19 +7,25 @@ holds what the sources said for it and nothing of an earlier one. The rest of `m
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.samples import Exemplar
 
-from metrics.catalogue import CATALOGUE, Metric
+from metrics.catalogue import CATALOGUE
 from metrics.errors import NotInCatalogue
+from metrics.histogram import Bucket, Histogram
+from metrics.metric import Metric
 
 __all__ = ["Board", "Source"]
 
 type Source = Callable[["Board"], Awaitable[None]]
 """Says values on the board when a page is asked for."""
 
-type _Family = CounterMetricFamily | GaugeMetricFamily
+type _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+_EXEMPLAR_CHARACTERS = 120
+"""OpenMetrics allows 128 for names and values of an exemplar's labels together; the name `task` has 4."""
 
 
 class Board(Collector):
@@ -27,7 +33,7 @@ class Board(Collector):
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = tuple(sources)
-        self._said: dict[str, dict[tuple[str, ...], float]] = {}
+        self._said: dict[str, dict[tuple[str, ...], float | Histogram]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._one_at_a_time = asyncio.Lock()
@@ -36,11 +42,16 @@ class Board(Collector):
         """How much is on it."""
         return f"Board({len(self._said)} metrics of {len(self._sources)} sources)"
 
-    def say(self, name: str, value: float, **labels: str) -> None:
-        """Put a value on the board. Raises `NotInCatalogue` for a metric, or labels, that the catalogue does not have."""
+    def say(self, name: str, value: float | Histogram, **labels: str) -> None:
+        """Put a value on the board, a `Histogram` for a metric of that kind and of the catalogue's bounds.
+
+        Raises `NotInCatalogue` for a metric, or labels, or a kind of value, that the catalogue does not have.
+        """
         metric = CATALOGUE.get(name)
         if metric is None or set(labels) != set(metric.labels):
             raise NotInCatalogue(f"{name} with labels {sorted(labels)}: see metrics.catalogue")
+        if metric.bounds != (value.bounds if isinstance(value, Histogram) else ()):
+            raise NotInCatalogue(f"{name} is a {metric.kind} with the bounds {metric.bounds}")
         self._said.setdefault(name, {})[tuple(labels[label] for label in metric.labels)] = value
 
     async def page(self, accept: str = "") -> tuple[bytes, str]:
@@ -57,11 +68,30 @@ class Board(Collector):
         for name, values in self._said.items():
             family = _family(CATALOGUE[name])
             for labels, value in values.items():
-                family.add_metric(labels, value)
+                _add(family, labels, value)
             yield family
 
 
 def _family(metric: Metric) -> _Family:
     if metric.kind == "counter":
         return CounterMetricFamily(metric.name.removesuffix("_total"), metric.says, labels=metric.labels)
+    if metric.kind == "histogram":
+        return HistogramMetricFamily(metric.name, metric.says, labels=metric.labels)
     return GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
+
+
+def _add(family: _Family, labels: tuple[str, ...], value: float | Histogram) -> None:
+    """`say` has seen to it that a histogram comes to a histogram's family."""
+    if isinstance(family, HistogramMetricFamily):
+        if isinstance(value, Histogram):
+            family.add_metric(labels, [_bucket(each) for each in value.buckets()], value.sum)
+    elif not isinstance(value, Histogram):
+        family.add_metric(labels, value)
+
+
+def _bucket(bucket: Bucket) -> tuple[str, float] | tuple[str, float, Exemplar]:
+    bound = "+Inf" if bucket.bound == float("inf") else repr(bucket.bound)
+    example = bucket.example
+    if example is None or len(example.of) > _EXEMPLAR_CHARACTERS:
+        return bound, float(bucket.total)
+    return bound, float(bucket.total), Exemplar({"task": example.of}, example.value)

@@ -27,6 +27,7 @@ from sandbox.job import MEMORY_MB_MAX, Job, Outcome, fault
 from sandbox.process import SlotProcess
 from sandbox.store import ModuleStore
 from sandbox.trace import refusal
+from sandbox.work import Spent, Work
 
 Done = Callable[[Outcome], None]
 NOTHING = msgspec.Raw()
@@ -85,6 +86,7 @@ class Pool:
         self._dispatch_soon = False
         self._look: asyncio.TimerHandle | None = None
         self._cpu_ended = 0.0
+        self._work = Work(slots)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -165,6 +167,10 @@ class Pool:
         pages = (p.page.read()[2] for p in self._processes if p is not None and p.page is not None)
         return self._cpu_ended + self._compilation.cpu_seconds + sum(pages)
 
+    def work(self) -> Spent:
+        """What slots and compilers did so far."""
+        return Spent(self._work.busy_s(time.monotonic()), self._work.losses, self._compilation.cpu_seconds)
+
     def pids(self) -> list[int]:
         """Process ids of the slots that are up."""
         pairs = zip(self._processes, self._dispatcher.ready, strict=True)
@@ -200,6 +206,7 @@ class Pool:
         for slot, tickets in self._dispatcher.assign().items():
             process = self._processes[slot]
             if process is not None:
+                self._work.given(slot, time.monotonic())
                 process.send(tickets)
         self._keep_looking()
 
@@ -231,6 +238,8 @@ class Pool:
         if back:
             for ticket in self._dispatcher.take_back(slot, back):
                 self._stopping.pop(ticket.number, None)
+        if not self._dispatcher.at[slot]:
+            self._work.empty(slot, time.monotonic())
         self._dispatch()
 
     # Compiling
@@ -294,6 +303,7 @@ class Pool:
             return  # it had not come up yet: whoever started it is told
         running = process.page.read()[0] if process.page is not None else 0
         blamed, unwanted = self._dispatcher.lose(slot, running)
+        self._work.lost(slot, time.monotonic())
         for ticket in [*blamed, *unwanted]:
             self._stopping.pop(ticket.number, None)
         self._spawn(self._replace(slot, process, blamed))

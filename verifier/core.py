@@ -10,7 +10,6 @@ a node counts once per task; nothing that a node or client wrote makes a fold ra
 Left to the shell: the order between RESULTS and ASSIGNMENTS (`verifier.merge`), making lines durable, telling anyone.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -35,6 +34,7 @@ from bus.signing import VERDICTS, open_signed
 from bus.wire import decode, encode, split_lines
 from verifier import agreement, lines, policies
 from verifier.claims import UNUSABLE, Claims, Refusal, contradiction
+from verifier.figures import Figures
 from verifier.settled import Settled
 from verifier.tasks import Attempts, OpenTask, Place, Vote, find_attempt
 
@@ -54,12 +54,13 @@ class Emission(NamedTuple):
 
 
 class Core:
-    """Everything one verifier knows. `counters` counts ignored input by reason, for health and metrics."""
+    """Everything one verifier knows. `counters` counts ignored input by reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, figures: Figures | None = None) -> None:
         self.decided = 0
         self.epoch = 0
-        self.counters: Counter[str] = Counter()
+        self.figures = figures or Figures()
+        self.counters = self.figures.ignored
         self.reputation = Reputation()
         self.owners: dict[str, str] = {}
         self.open: dict[str, OpenTask] = {}
@@ -249,6 +250,7 @@ class Core:
         for at, (_, message, _) in enumerate(emissions):
             if type(message) is Verdict:
                 self.settled.set_place(message.task, (sequence, at))
+            self.figures.wrote(message)
             self.reputation.fold(message)
 
     # -- judging ---------------------------------------------------------------------------------------

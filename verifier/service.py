@@ -13,6 +13,9 @@ from bus.signing import Identity
 from bus.terms import Tally, serve_terms, until_told
 from metrics.leadership import leadership
 from metrics.page import exposed
+from metrics.process import process
+from verifier.figures import Figures
+from verifier.metrics import verdicts
 from verifier.settings import VerifierSettings
 from verifier.term import SERVICE, Term
 
@@ -36,10 +39,14 @@ async def _serve(settings: VerifierSettings, identity: Identity) -> None:
     async with await Bus.connect(
         settings.url, cluster=settings.cluster, name=settings.name, timeout_s=None
     ) as bus:
-        tally = Tally()
+        tally, figures = Tally(), Figures()
         async with exposed(
-            settings.metrics_port, leadership(bus, SERVICE, tally), host=settings.metrics_host
+            settings.metrics_port,
+            process(SERVICE, settings.data),
+            leadership(bus, SERVICE, tally),
+            verdicts(tally, figures),
+            host=settings.metrics_host,
         ):
             await serve_terms(
-                bus, lambda: Term(bus, identity, settings, tally), name=settings.name, tally=tally
+                bus, lambda: Term(bus, identity, settings, tally, figures), name=settings.name, tally=tally
             )

@@ -32,6 +32,7 @@ from verifier import checkpoint, reputation
 from verifier.archive import Archive
 from verifier.claims import Claims, Refusal, open_claims
 from verifier.core import Core, Emission
+from verifier.figures import Figures
 from verifier.merge import Merge
 from verifier.notices import Notices
 from verifier.settings import VerifierSettings
@@ -53,9 +54,14 @@ class Term:
     """Call `serve` once; it returns or raises when the term is over, and `close` must follow."""
 
     def __init__(
-        self, bus: Bus, identity: Identity, settings: VerifierSettings, tally: Tally | None = None
+        self,
+        bus: Bus,
+        identity: Identity,
+        settings: VerifierSettings,
+        tally: Tally | None = None,
+        figures: Figures | None = None,
     ) -> None:
-        self.core = Core()
+        self.core = Core(figures)
         self.leading = False
         self._bus = bus
         self._identity = identity
@@ -87,6 +93,11 @@ class Term:
     def __repr__(self) -> str:
         """Whether it leads, and what it knows."""
         return f"Term({self._settings.name}, leading={self.leading}, {self.core!r}, {self._merge!r})"
+
+    @property
+    def held(self) -> int:
+        """Entries of RESULTS that wait for the decisions that they answer."""
+        return len(self._merge)
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes VERDICTS (raises `Fenced`)."""

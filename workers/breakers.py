@@ -7,7 +7,10 @@ node; a guest that fails is none.
 
 from dataclasses import dataclass
 
-__all__ = ["BreakerLimits", "Breakers"]
+__all__ = ["REASONS", "BreakerLimits", "Breakers"]
+
+REASONS = ("temperature", "latency", "errors", "means")
+"""What a breaker may open for; `means` are those of the node itself, e.g. a full disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Breakers:
         self._failing_since: float | None = None
         self._temperature_c = 0.0
         self._trouble = ""
+        self._was_open: frozenset[str] = frozenset()
+        self.trips = dict.fromkeys(REASONS, 0)
+        """How often each opened."""
         self.latency_ms: float | None = None
         """Moving average, None before the first measurement."""
         self.errors = 0
@@ -42,6 +48,18 @@ class Breakers:
     def __repr__(self) -> str:
         """Open or closed, and why."""
         return f"Breakers({self.reason or 'closed'}, errors={self.errors}, latency_ms={self.latency_ms})"
+
+    @property
+    def open(self) -> frozenset[str]:
+        """Those of `REASONS` for which the node takes no work now."""
+        states = (self._hot, self._far, self._failing_since is not None, bool(self._trouble))
+        return frozenset(reason for reason, is_open in zip(REASONS, states, strict=True) if is_open)
+
+    def _count(self) -> None:
+        now = self.open
+        for reason in now - self._was_open:
+            self.trips[reason] += 1
+        self._was_open = now
 
     @property
     def reason(self) -> str:
@@ -77,18 +95,24 @@ class Breakers:
         if since is not None and now_s - since >= self._limits.errors_close_after_s:
             self._failing_since = None
             self.errors = self._limits.errors - 1
+        self._count()
 
     def fault(self, now_s: float) -> None:
         """An attempt ended in a fault of this node."""
         self.errors += 1
         if self.errors >= self._limits.errors and self._failing_since is None:
             self._failing_since = now_s
+            self._count()
 
     def success(self) -> None:
         """An attempt was answered, whatever the guest did: the node works."""
         self.errors = 0
-        self._failing_since = None
+        if self._failing_since is not None:
+            self._failing_since = None
+            self._count()
 
     def trouble(self, reason: str) -> None:
         """Open (or with empty text close) the breaker of the node's own means, e.g. a full disk."""
-        self._trouble = reason
+        if reason != self._trouble:
+            self._trouble = reason
+            self._count()

@@ -162,6 +162,11 @@ class EnergyMeter:
         """Of the machine since the meter was made, as of the last reading."""
         return self._ledger.total_j
 
+    @property
+    def charged_j(self) -> float:
+        """What tasks were charged of it."""
+        return self._ledger.charged_j
+
     def update(self, now_s: float) -> None:
         """Read the source, if the last reading is not too fresh."""
         passed = now_s - self._read_s

@@ -30,6 +30,7 @@ from workers.attempt import Attempt, Need, attempt_key
 from workers.core import NodeCore, Orders
 from workers.energy import EnergyMeter
 from workers.faults import Fault, crash, lied
+from workers.figures import Figures
 from workers.materials import Materials
 from workers.outbox import Outbox, Place
 
@@ -88,6 +89,7 @@ class Executor:
             seal=functools.partial(identity.seal, RESULTS),
             on_refused=self._on_refused,
         )
+        self.figures = Figures()
         self._outcomes: list[tuple[Attempt, Outcome]] = []
         self._claimed = 0
         self._held_back = 0
@@ -235,6 +237,7 @@ class Executor:
         lines: list[bytes] = []
         for attempt, true_outcome in answers:
             outcome = self._distort(true_outcome) if self._fault else true_outcome
+            self.figures.answered(outcome)
             result = claim(self._node, attempt, outcome, meter.charge(outcome.cpu_ms), meter.method)
             if result.output is None:
                 self._held_back += 1

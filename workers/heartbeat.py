@@ -68,10 +68,18 @@ class Heartbeat:
         self._started_ms = time.time_ns() // 1_000_000
         self._begun_s = time.monotonic()
         self._safe_mode = ""
+        self._beaten_s: float | None = None
         self._subject = bus.subjects.telemetry(node)
         self._now = asyncio.Event()
+        self.newest: Vitals | None = None
+        """What the last beat found of the machine."""
         self._pings_ms: deque[float] = deque(maxlen=PING_BEATS)
         vitals()  # the first reading of the processor's share has no interval behind it
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last beat, also of one that nobody could hear; None before the first."""
+        return None if self._beaten_s is None else time.monotonic() - self._beaten_s
 
     def soon(self) -> None:
         """Beat at once; the next one follows after a random part of the interval."""
@@ -93,11 +101,12 @@ class Heartbeat:
     async def beat(self) -> None:
         """Measure, let the breakers decide, and publish."""
         self._before()
-        vitals = self._vitals()
+        vitals = self.newest = self._vitals()
         self._core.breakers.measured(
             time.monotonic(), latency_ms=await self._latency_ms(), temperature_c=vitals.temperature_c
         )
         self._tell_safe_mode()
+        self._beaten_s = time.monotonic()
         await self._publish(self._identity.seal(TELEMETRY, [encode(self._telemetry(vitals))]))
 
     async def goodbye(self) -> None:

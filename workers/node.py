@@ -22,6 +22,9 @@ from bus.errors import BadSignature, Malformed
 from bus.messages import Drain
 from bus.signing import Identity
 from bus.terms import patient_collector
+from metrics.errors import AddressTaken
+from metrics.page import exposed
+from metrics.process import process
 from sandbox.errors import PoolBroken, UnsafeStore
 from sandbox.pool import Pool
 from sandbox.store import ModuleStore
@@ -38,9 +41,12 @@ from workers.errors import (
 )
 from workers.executor import Executor
 from workers.heartbeat import Heartbeat, measure_bandwidth_mbps
+from workers.metrics import Parts
+from workers.metrics import node as metrics
 from workers.outbox import Outbox
 from workers.rest import Rest
 from workers.settings import NodeSettings, Resolved
+from workers.status import Status, starting, told
 
 __all__ = ["StopSwitch", "run_node"]
 
@@ -129,15 +135,22 @@ async def _run(settings: NodeSettings, switch: StopSwitch) -> int:
     _log.info("node starts", node=resolved.node, key=identity.key[:16], slots=resolved.capabilities.slots)
     if resolved.fault:
         _log.warning("FAULT SWITCH IS ON: this node misbehaves on purpose", fault=str(resolved.fault))
-    bus = await _unless(switch.drain, _connect(settings, resolved.node))
-    if bus is None:
-        return EXIT_DRAINED
-    async with bus, _pool(settings.data / "modules", resolved.capabilities.slots) as (pool, store):
-        outbox = Outbox(settings.data / "outbox")
-        try:
-            return await Node(resolved, identity, bus, pool=pool, store=store, outbox=outbox).run(switch)
-        finally:
-            outbox.close()
+    node: Node | None = None
+
+    def status() -> Status:
+        return starting(resolved.node, resolved.capabilities.slots) if node is None else node.status()
+
+    async with told(settings.data, status):
+        bus = await _unless(switch.drain, _connect(settings, resolved.node))
+        if bus is None:
+            return EXIT_DRAINED
+        async with bus, _pool(settings.data / "modules", resolved.capabilities.slots) as (pool, store):
+            outbox = Outbox(settings.data / "outbox")
+            try:
+                node = Node(resolved, identity, bus, pool=pool, store=store, outbox=outbox)
+                return await node.run(switch)
+            finally:
+                outbox.close()
 
 
 async def _connect(settings: NodeSettings, node: str) -> Bus:
@@ -191,9 +204,11 @@ class Node:
         self._settings = given
         self._node = resolved.node
         self._bus = bus
+        self._is_enrolled = False
         self._asked_to_drain = asyncio.Event()
         self._core = NodeCore(slots=capabilities.slots, memory_mb=capabilities.memory_mb)
         meter = EnergyMeter(find_source(given.idle_watts, given.max_watts), time.monotonic())
+        self._meter, self._pool, self._slots = meter, pool, capabilities.slots
         self._enrolment = Enrolment(bus, identity, resolved.node, capabilities, on_enrolled=self._on_enrolled)
         self._executor = Executor(
             bus=bus,
@@ -223,6 +238,15 @@ class Node:
 
     async def run(self, switch: StopSwitch) -> int:
         """Work until asked to end."""
+        given = self._settings
+        sources = process("node", given.data), metrics(self._parts)
+        try:
+            async with exposed(given.metrics_port, *sources, host=given.metrics_host):
+                return await self._work(switch)
+        except AddressTaken as error:
+            raise BadSettings("metrics", str(error)) from None
+
+    async def _work(self, switch: StopSwitch) -> int:
         self._executor.start()
         subscription = await self._bus.subscribe(
             self._bus.subjects.assign(self._node), self._executor.on_message
@@ -245,7 +269,32 @@ class Node:
             if self._bus.is_connected:
                 await subscription.unsubscribe()
 
+    def status(self) -> Status:
+        """How the node is at this moment."""
+        core = self._core
+        return starting(self._node, self._slots) | {
+            "connected": self._bus.is_connected,
+            "enrolled": self._is_enrolled,
+            "state": "draining" if core.draining else "safe" if core.breakers.reason else "works",
+            "reason": core.breakers.reason,
+            "open": core.open_count,
+            "beat_age_s": self._heartbeat.age_s,
+        }
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(
+            core=self._core,
+            figures=self._executor.figures,
+            meter=self._meter,
+            slots=self._slots,
+            backlog=lambda: self._executor.writer.backlog,
+            spent=self._pool.work,
+            vitals=lambda: self._heartbeat.newest,
+        )
+
     def _on_enrolled(self) -> None:
+        self._is_enrolled = True
         self._heartbeat.soon()
 
     def _on_drain(self, word: Drain) -> None:

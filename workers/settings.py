@@ -16,6 +16,7 @@ import msgspec
 from bus.errors import Malformed
 from bus.messages import Capabilities
 from bus.subjects import token
+from metrics.page import LOOPBACK
 from sandbox.configuration import ENGINE_VERSION
 from workers.errors import BadSettings
 from workers.faults import Fault
@@ -53,6 +54,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 30.0
     """How long running guests may take to finish when the node is asked to end."""
     telemetry_s: float = 2.0
+    metrics_port: int = 0
+    """Where Prometheus may look; 0 serves nothing."""
+    metrics_host: str = LOOPBACK
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):

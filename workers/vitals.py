@@ -60,5 +60,8 @@ def _temperature_c() -> float | None:
 
 
 def _battery() -> float | None:
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    try:
+        battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    except OSError:  # a confined process may have no /sys, which psutil takes for granted
+        battery = None
     return None if battery is None else _share(battery.percent / 100)

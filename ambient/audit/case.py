@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ambient.audit.facts import Assignment, Claim, End, GivenUp, Names, Place, Policy, Task
+from ambient.audit.facts import Assignment, Claim, End, GivenUp, Names, Offer, Place, Policy, Task
 from ambient.audit.findings import Tally
 
 __all__ = ["Case", "Life", "Owner", "Refusal", "Sight"]
@@ -142,6 +142,19 @@ class Case:
             self.violated("asked", log, place, f"names another spec, module or input than TASKS {where}")
         elif asked.policy != policy:
             self.violated("asked", log, place, f"names another policy than TASKS {where}")
+
+    def check_offer(self, source: Place, offer: Offer, log: str, place: Place) -> None:
+        """What is set aside or paid is what the client offered. Where TASKS no longer says, `check_asked` has counted that."""
+        self.tally.examined("reward")
+        asked = self.facts.submissions.get(source)
+        if asked is not None and asked.offer != offer:
+            reward, price = asked.offer
+            self.violated(
+                "reward",
+                log,
+                place,
+                f"names {offer[0]} msat at {offer[1]}, where its client offered {reward} at {price}",
+            )
 
     def counts(self, claim: Claim, source: Place) -> bool:
         """Whether a claim is by the owner of its node's name, and answers an attempt of this life that was given to the node."""

@@ -98,7 +98,7 @@ class Audit:
                 case asked.Asked(name, line, spec, digests):
                     fact = facts.Submission(
                         (entry.sequence, line), entry.at_ms, facts.binding(*digests), facts.policy(spec.verify),
-                        spec.max_attempts, spec.deadline is not None,
+                        spec.max_attempts, spec.deadline is not None, (spec.reward, spec.price),
                     )  # fmt: skip
                     self._add(name, fact)
                 case asked.Withdrawn(name):
@@ -138,7 +138,10 @@ class Audit:
         verify = facts.policy(decision.verify)
         if isinstance(decision, Assigned):
             nodes = self._names.numbers(decision.nodes)
-            return facts.Assignment(place, at_ms, decision.source, decision.attempt, bound, verify, nodes)
+            offer = (decision.reward, decision.price)
+            return facts.Assignment(
+                place, at_ms, decision.source, decision.attempt, bound, verify, nodes, offer
+            )
         said = facts.words(decision.reason, decision.detail)
         return facts.GivenUp(place, at_ms, decision.source, decision.status, bound, verify, said)
 
@@ -244,6 +247,7 @@ class Audit:
             dissent=numbers(verdict.dissent),
             faulted=numbers(verdict.faulted),
             evidence=verdict.evidence,
+            offer=(verdict.reward, verdict.price),
         )
 
     # Reporting

@@ -25,6 +25,7 @@ def _check_attempts(case: Case, source: Place, life: Life) -> None:
     expected = 1
     for assigned in life.assigned:
         case.check_asked(source, assigned.bound, assigned.policy, _LOG, assigned.place)
+        case.check_offer(source, assigned.offer, _LOG, assigned.place)
         tally.examined("one-decision")
         tally.examined("attempts")
         attempt, place = assigned.attempt, assigned.place

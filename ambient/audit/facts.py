@@ -21,6 +21,7 @@ __all__ = [
     "GivenUp",
     "LateLine",
     "Names",
+    "Offer",
     "Packed",
     "Place",
     "Policy",
@@ -42,6 +43,9 @@ type Place = tuple[int, int]
 type Policy = tuple[int, int]
 """(agree, of) of a quorum; (0, 0) is `signature`."""
 
+type Offer = tuple[int, int]
+"""(reward, price) in msat; (0, 0) for what is done for nothing."""
+
 type Packed = bytes | bytearray
 """The facts of one name: `bytes` while they are few, as nearly all are."""
 
@@ -57,6 +61,7 @@ class Submission(Struct, frozen=True, gc=False, array_like=True, tag=1):
     policy: Policy
     max_attempts: int
     deadline: bool
+    offer: Offer
 
 
 class Cancel(Struct, frozen=True, gc=False, array_like=True, tag=2):
@@ -75,6 +80,7 @@ class Assignment(Struct, frozen=True, gc=False, array_like=True, tag=3):
     bound: bytes
     policy: Policy
     nodes: tuple[int, ...]
+    offer: Offer
 
 
 class GivenUp(Struct, frozen=True, gc=False, array_like=True, tag=4):
@@ -125,6 +131,7 @@ class End(Struct, frozen=True, gc=False, array_like=True, tag=6):
     dissent: tuple[int, ...]
     faulted: tuple[int, ...]
     evidence: tuple[Place, ...]
+    offer: Offer
 
 
 class Question(Struct, frozen=True, gc=False, array_like=True, tag=7):

@@ -17,6 +17,7 @@ PROMISES: Mapping[str, str] = MappingProxyType(
         "attempts": "Attempts are numbered 1, 2, 3 … up to max_attempts, and none follows the end of the task.",
         "replicas": "The nodes of an attempt are different, and each was enrolled before.",
         "asked": "What is decided, refused or accepted was asked: that body, with that policy, at that place.",
+        "reward": "What a task sets aside and pays is what its client offered; a task that is given up pays nothing.",
         "evidence": "Each node that a verdict counts has its result in RESULTS, under the signature of its key.",
         "assigned": "Each result that counts answers the decision that gave its node that attempt.",
         "bound": "Each result that counts is about the spec, the module and the input that were asked.",

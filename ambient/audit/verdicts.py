@@ -20,6 +20,7 @@ def check_verdicts(case: Case) -> None:
         _check_single(case, before, end)
         case.check_asked(end.source, end.bound, end.policy, _LOG, end.place)
         if end.agree or end.dissent or end.evidence:
+            case.check_offer(end.source, end.offer, _LOG, end.place)
             _check_evidence(case, end)
             _check_cost(case, end)
         else:
@@ -133,6 +134,8 @@ def _check_cost(case: Case, end: End) -> None:
 
 def _check_given_up(case: Case, end: End) -> None:
     case.tally.examined("given-up")
+    if any(end.offer):
+        case.violated("reward", _LOG, end.place, f"pays {end.offer[0]} msat though nobody answered")
     life = case.lives.get(end.source)
     if life is None or not life.abandoned:
         hidden = case.sight.trimmed("assignments")

@@ -65,6 +65,9 @@ async def up(
         int | None,
         Parameter(validator=AT_LEAST_ONE, help="Guests at a time on each node. Default: the cores."),
     ] = None,
+    metrics: Annotated[
+        bool, Parameter(help="Let every process serve metrics on loopback, at ports named in cluster.json.")
+    ] = True,
     connection: Connection = Connection(),
 ) -> Exit:
     """Start a local cluster and keep it running: what dies is started again; ctrl-C drains and stops it."""
@@ -80,7 +83,7 @@ async def up(
         verifiers=verifiers,
         anchors=anchors,
         gateways=gateways,
-        http_port=http_port,
+        http_ports=(http_port,),
         client=connection.settings.client,
         servers=servers,
         port=port,
@@ -90,7 +93,7 @@ async def up(
     )
     stop = stop_signals()
     async with Supervisor(
-        plan, on_event=lambda process, what: err.print(f"[dim]{process}[/] {what}")
+        plan, on_event=lambda process, what: err.print(f"[dim]{process}[/] {what}"), metrics=metrics
     ) as cluster:
         if connection.json:
             print_json(read_cluster_file(plan.data))
@@ -102,6 +105,8 @@ async def up(
             err.print(
                 f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}"
             )
+        if metrics:
+            err.print(f"  metrics: prometheus --config.file {plan.data / 'prometheus.yml'}")
         err.print(f"  data, logs and cluster.json in {plan.data}; ctrl-C drains and stops")
         await stop.wait()
         err.print("draining …")

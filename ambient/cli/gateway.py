@@ -27,6 +27,10 @@ _TokenFile = Annotated[
 async def gateway(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
+    data: Annotated[
+        Path | None,
+        Parameter(help="Folder of the tokens where `--tokens` names no file. Default: the local cluster's."),
+    ] = None,
     http_host: Annotated[
         str, Parameter(help="Address to serve at; loopback unless told otherwise.")
     ] = "127.0.0.1",
@@ -62,7 +66,7 @@ async def gateway(
     where = connection.settings
     await run(
         GatewaySettings(
-            tokens=tokens or tokens_path(default_data(where.cluster)),
+            tokens=tokens or tokens_path(data or default_data(where.cluster)),
             url=where.nats,
             cluster=where.cluster,
             name=name or f"gateway-{secrets.token_hex(4)}",
@@ -113,6 +117,7 @@ def create(
     return Exit.OK
 
 
+@token.default
 @token.command(name="list")
 def list_(*, file: _TokenFile = None, connection: Connection = Connection()) -> Exit:
     """Show the tokens that there are, without their secrets."""

@@ -9,20 +9,31 @@ from cyclopts import Parameter, validators
 from rich.markup import escape
 
 from ambient.cli.exits import Exit
-from ambient.cli.options import Connection
+from ambient.cli.options import AccountReceipt, Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
+from ambient.client import Client
 from ambient.errors import ServiceMissing
 from ambient.settings import default_data
+from anchor.receipt.account_check import AccountReport
+from anchor.receipt.chain import Shown
 from bus.errors import Malformed
-from bus.messages import Burn, Credit, EnergyReply, Ordered, PurseReply
+from bus.messages import AccountReceiptRequest, Burn, Credit, EnergyReply, Ordered, PurseReply
 from bus.messages.ledger import AMOUNT_MAX, Order
 from bus.signing import Identity
 from bus.wire import decode, decoder, encode
 from ledger.orders import sign
 from ledger.proof import ProofBroken, Proven, check
 
-__all__ = ["commands", "figure_lines", "is_proof", "proof_lines", "verify_proof"]
+__all__ = [
+    "account_told",
+    "block_told",
+    "commands",
+    "figure_lines",
+    "is_proof",
+    "proof_lines",
+    "verify_proof",
+]
 
 _Name = Annotated[str, Parameter(help="`client/<name>` or `node/<name>`; a bare name is a client's.")]
 _Proof = Annotated[Path | None, Parameter(help="Also write a proof, for `ambient verify`, to this file.")]
@@ -38,17 +49,26 @@ _Id = Annotated[
 
 
 async def balance(
-    name: _Name | None = None, /, *, proof: _Proof = None, connection: Connection = Connection()
+    name: _Name | None = None,
+    /,
+    *,
+    proof: _Proof = None,
+    wanted: AccountReceipt = AccountReceipt(),
+    connection: Connection = Connection(),
 ) -> Exit:
     """What an account holds, ours if not said otherwise: deposits and payments, or earnings and payouts."""
     account = _account(name or connection.settings.client)
     async with open_client(connection) as client:
         found = await client.balance(account, proof=proof is not None)
         purse = await _purse(client.purse(account.removeprefix("client/"))) if account[0] == "c" else None
+        asked = AccountReceiptRequest(account=account, published=wanted.published)
+        shown = await _receipt(client, asked, wanted)
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        print_json({"balance": found.received - found.given, "balance_of": found, "purse": purse})
+        report = None if shown is None else account_told(shown)
+        told = {"balance": found.received - found.given, "balance_of": found, "purse": purse}
+        print_json({**told, "receipt": report})
         return Exit.OK
     out.print(f"[bold]{found.received - found.given:,} msat[/] {escape(account)}")
     out.print(f"  received {found.received:,}, gave {found.given:,}" + _held(purse))
@@ -63,16 +83,21 @@ async def energy(
     *,
     month: Annotated[str, Parameter(help="`2026-07`, in UTC; the last one with any work if not given.")] = "",
     proof: _Proof = None,
+    wanted: AccountReceipt = AccountReceipt(),
     connection: Connection = Connection(),
 ) -> Exit:
     """What the work of a node took in a month, or the work for a client: joules by the method that they are known by."""
     account = _account(name or connection.settings.client)
     async with open_client(connection) as client:
         found = await client.energy(account, month=month, proof=proof is not None)
+        asked = AccountReceiptRequest(
+            account=account, tree="energy", month=found.month, published=wanted.published
+        )
+        shown = await _receipt(client, asked, wanted)
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        print_json(found)
+        print_json({"energy_of": found, "receipt": None if shown is None else account_told(shown)})
         return Exit.OK
     for line in figure_lines(found):
         out.print(line)
@@ -166,6 +191,51 @@ def proof_lines(proven: Proven) -> list[str]:
         f"all accounts together hold {state['credited'] - state['burned']:,} msat: {state['credited']:,} credited, {state['burned']:,} burned",
         f"the commitment to this state is {proven.commitment.hex()}",
     ]
+
+
+async def _receipt(
+    client: Client, asked: AccountReceiptRequest, wanted: AccountReceipt
+) -> AccountReport | None:
+    """Write the receipt, where one is wanted; what it shows."""
+    if wanted.receipt is None:
+        return None
+    data, report = await client.account_receipt(asked, wait=wanted.wait, timeout_s=wanted.timeout)
+    wanted.receipt.write_bytes(data)
+    final = "final" if report.confirmed is not None else "not published on Bitcoin"
+    err.print(
+        f"{wanted.receipt}: {len(data):,} bytes, state {report.state['epoch']} of the ledger, {final}; "
+        f"`ambient verify {wanted.receipt}` checks it"
+    )
+    return report
+
+
+def account_told(report: AccountReport) -> dict[str, object]:
+    """The report for scripts: the same, without sentences to take apart."""
+    return {
+        "holds": True,
+        "tree": report.tree,
+        "name": report.name,
+        "leaf": report.leaf,
+        "state": report.state,
+        "log_key": str(report.key),
+        "block": block_told(report),
+        "proven": report.proven,
+        "unproven": report.unproven,
+    }
+
+
+def block_told(report: Shown) -> dict[str, object] | None:
+    """The block that a receipt shows."""
+    confirmed = report.confirmed
+    if confirmed is None:
+        return None
+    return {
+        "txid": confirmed.txid[::-1].hex(),
+        "block": confirmed.block[::-1].hex(),
+        "height": confirmed.height,
+        "time_s": confirmed.time_s,
+        "work": str(confirmed.work),
+    }
 
 
 async def _order(order: Credit | Burn, key: Path | None, connection: Connection) -> Exit:

@@ -1,19 +1,21 @@
 """Options that many commands share, parsed once."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter, validators
 
 from ambient.settings import ConnectionSettings, resolve
 
-__all__ = ["AT_LEAST_ONE", "PORT", "Connection", "Submission"]
+__all__ = ["AT_LEAST_ONE", "PORT", "AccountReceipt", "Connection", "Submission"]
 
 AT_LEAST_ONE = validators.Number(gte=1)
 PORT = validators.Number(gte=0, lte=65535)
 
 _CONNECTION = Group("Connection", sort_key=90)
 _TASK = Group("Task", sort_key=50)
+_RECEIPT = Group("Receipt", sort_key=50)
 
 
 @Parameter(name="*", group=_CONNECTION)
@@ -76,3 +78,28 @@ class Submission:
     max_attempts: Annotated[int, Parameter(help="Attempts before it fails.")] = 5
     reward: Annotated[int, Parameter(help="The most that it may cost, in msat of our deposit.")] = 0
     price: Annotated[int, Parameter(help="Within it, msat for 10⁹ fuel to each node that agrees.")] = 0
+
+
+@Parameter(name="*", group=_RECEIPT)
+@dataclass(frozen=True, kw_only=True)
+class AccountReceipt:
+    """What is to be written of an account, for `ambient verify`."""
+
+    receipt: Annotated[Path | None, Parameter(help="Also write the receipt to this file.")] = None
+    wait: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Until what is known now is published under enough blocks, where the cluster does that.",
+        ),
+    ] = False
+    published: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Of the newest state that is published already, whatever has come since."
+        ),
+    ] = False
+    timeout: Annotated[
+        float | None,
+        Parameter(validator=validators.Number(gt=0), help="Seconds to wait, then take what there is."),
+    ] = None

@@ -8,14 +8,16 @@ from rich.markup import escape
 
 from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
-from ambient.cli.ledger import is_proof, verify_proof
+from ambient.cli.ledger import account_told, block_told, is_proof, verify_proof
 from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
-from anchor.receipt.check import Report, check
+from anchor.receipt.account_check import AccountReport
+from anchor.receipt.check import Report
 from anchor.receipt.container import read_receipt
 from anchor.receipt.errors import LinkBroken, ReceiptError
 from anchor.receipt.extract import extracted
+from anchor.receipt.kinds import check_any
 from anchor.receipt.trust import demands_of
 from bus.errors import Malformed
 
@@ -57,10 +59,16 @@ async def receipt(
 
 
 def verify(
-    file: Annotated[Path, Parameter(help="A receipt, or a proof from the ledger.")],
+    file: Annotated[
+        Path, Parameter(help="A receipt, of a task or of an account, or a proof from the ledger.")
+    ],
     /,
     *,
     task: Annotated[str | None, Parameter(help="The task that it must be of, `<client>.<id>`.")] = None,
+    account: Annotated[
+        str | None,
+        Parameter(help="The account that it must be of, `client/<name>` or `node/<name>`."),
+    ] = None,
     verifier_key: Annotated[
         tuple[str, ...],
         Parameter(negative="", show_default=False, help="Key that may sign verdicts, in hex."),
@@ -105,6 +113,7 @@ def verify(
     try:
         demands = demands_of(
             task=task,
+            account=account,
             verifier_keys=verifier_key,
             log_keys=log_key,
             witnesses=witness,
@@ -118,7 +127,7 @@ def verify(
     except ReceiptError as error:
         raise Malformed(f"--{getattr(error, 'field', '')}", str(getattr(error, "limit", error))) from None
     try:
-        report = check(data, demands)
+        report = check_any(data, demands)
     except ReceiptError as error:
         if connection.json:
             link = error.link if isinstance(error, LinkBroken) else ""
@@ -126,11 +135,10 @@ def verify(
         err.print(f"[bold red]broken[/] {escape(str(error))}")
         return Exit.NOT_VERIFIED
     if extract is not None:
-        extract.mkdir(parents=True, exist_ok=True)
-        for name, content in extracted(read_receipt(data)).items():
-            (extract / name).write_bytes(content)
+        _extract(data, report, extract)
     if connection.json:
-        print_json(_told(report, file, len(data)))
+        told = account_told(report) if isinstance(report, AccountReport) else _told(report, file, len(data))
+        print_json(told)
         return Exit.OK
     for each in report.proven:
         out.print(f"[green]✓[/] {escape(each)}")
@@ -139,9 +147,17 @@ def verify(
     return Exit.OK
 
 
+def _extract(data: bytes, report: Report | AccountReport, folder: Path) -> None:
+    """Write what other tools read of a receipt that holds. Raises `Malformed` where they read nothing."""
+    if isinstance(report, AccountReport):
+        raise Malformed("--extract", "is for receipts of tasks: other tools read nothing of an account's")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in extracted(read_receipt(data)).items():
+        (folder / name).write_bytes(content)
+
+
 def _told(report: Report, file: Path, size: int) -> dict[str, object]:
     """The report for scripts: the same, without sentences to take apart."""
-    confirmed = report.confirmed
     return {
         "holds": True,
         "file": str(file),
@@ -155,15 +171,7 @@ def _told(report: Report, file: Path, size: int) -> dict[str, object]:
         "size": report.checkpoint.size,
         "witnesses": report.witnessed,
         "nodes": report.nodes,
-        "block": None
-        if confirmed is None
-        else {
-            "txid": confirmed.txid[::-1].hex(),
-            "block": confirmed.block[::-1].hex(),
-            "height": confirmed.height,
-            "time_s": confirmed.time_s,
-            "work": str(confirmed.work),
-        },
+        "block": block_told(report),
         "proven": report.proven,
         "unproven": report.unproven,
     }

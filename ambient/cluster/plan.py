@@ -1,7 +1,7 @@
 """Which processes make a cluster, with which command lines: pure description, nothing is started here."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class ClusterPlan:
     `memory_mb` is what each node offers to guests: on one machine they must share, not each claim all of it.
     `extra_nodes` are further nodes with names of their own, `node_options` extra arguments for single nodes by name:
     e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier`, `anchor` or `gateway`.
-    `http_port` is the first gateway's (0: a free one), and `client` in whose name the token in `cluster.json` submits.
+    `http_ports` are the gateways' (those not given: free ones), and `client` in whose name the token in `cluster.json` submits.
+    `pages` are the ports at which processes serve metrics, by name, and `monitors` those of the servers, which coordinators tell of.
     Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
@@ -44,7 +45,7 @@ class ClusterPlan:
     gateways: int = 0
     servers: int = 1
     port: int = 0
-    http_port: int = 0
+    http_ports: tuple[int, ...] = ()
     client: str = "me"
     fsync: bool = True
     strategy: str = "weighted"
@@ -53,6 +54,8 @@ class ClusterPlan:
     extra_nodes: tuple[str, ...] = ()
     node_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     service_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pages: Mapping[str, int] = field(default_factory=dict)
+    monitors: tuple[str, ...] = ()
 
     def node_names(self) -> list[str]:
         """`node-1` … `node-N`, and the extra ones."""
@@ -63,10 +66,11 @@ class ClusterPlan:
         """The file of the gateways' tokens."""
         return self.data / "tokens.json"
 
-    def services(self, nats: str, http_ports: Sequence[int] = ()) -> list[ProcessPlan]:
-        """Every process but the servers, in the order in which they start; a gateway for each of `http_ports`."""
+    def services(self, nats: str) -> list[ProcessPlan]:
+        """Every process but the servers, in the order in which they start."""
+        told = [text for monitor in self.monitors for text in ("--monitor", monitor)]
         coordinators = [
-            self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy)
+            self._process(f"coordinator-{n}", "coordinator", nats, "--strategy", self.strategy, *told)
             for n in range(1, self.coordinators + 1)
         ]
         verifiers = [self._process(f"verifier-{n}", "verifier", nats) for n in range(1, self.verifiers + 1)]
@@ -74,7 +78,7 @@ class ClusterPlan:
         shared = {"--key": "anchor.key", "--operator-key": "operator.key", "--chain-data": "bitcoin"}
         key = [text for option, name in shared.items() for text in (option, str(self.data / name))]
         anchors = [self._process(f"anchor-{n}", "anchor", nats, *key) for n in range(1, self.anchors + 1)]
-        gateways = [self._gateway(n, nats, port) for n, port in enumerate(http_ports, 1)]
+        gateways = [self._gateway(n, nats) for n in range(1, self.gateways + 1)]
         return [
             *coordinators,
             *verifiers,
@@ -90,18 +94,17 @@ class ClusterPlan:
         drain = ("--drain-s", str(NODE_DRAIN_S))
         return self._process(name, "node", nats, *slots, *memory, *drain, *self.node_options.get(name, ()))
 
-    def _gateway(self, number: int, nats: str, port: int) -> ProcessPlan:
-        """It keeps nothing, so it has no folder."""
-        name = f"gateway-{number}"
-        where = ("--name", name, "--nats", nats, "--cluster", self.cluster, "--http-port", str(port))
-        command = (*where, "--tokens", str(self.tokens), *self.service_options.get("gateway", ()))
-        return ProcessPlan(name, "gateway", (sys.executable, "-m", "ambient", "gateway", *command))
+    def _gateway(self, number: int, nats: str) -> ProcessPlan:
+        port = next(iter(self.http_ports[number - 1 :]), 0)
+        return self._process(
+            f"gateway-{number}", "gateway", nats, "--http-port", str(port), "--tokens", str(self.tokens)
+        )
 
     def _process(self, name: str, role: str, nats: str, *more: str) -> ProcessPlan:
         named = "--id" if role == "node" else "--name"
         where = ("--nats", nats, "--cluster", self.cluster)
         kept = ("--data", str(self.data / name))
+        page = ("--metrics", str(self.pages[name])) if name in self.pages else ()
         chosen = self.service_options.get(role, ())
-        return ProcessPlan(
-            name, role, (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *chosen)
-        )
+        command = (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *page, *chosen)
+        return ProcessPlan(name, role, command)

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import psutil
 
+from ambient.cluster.pages import describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
@@ -70,7 +71,7 @@ class Running:
 
 
 class Supervisor:
-    """The processes of one `ClusterPlan`. Use as an async context manager, or `start` and `stop`."""
+    """The processes of one `ClusterPlan`, which serve metrics if `metrics`. Use as an async context manager, or `start` and `stop`."""
 
     def __init__(
         self,
@@ -78,17 +79,19 @@ class Supervisor:
         *,
         on_event: Callable[[str, str], None] | None = None,
         route: RouteUrl | None = None,
+        metrics: bool = False,
     ) -> None:
         self.plan = replace(plan, memory_mb=plan.memory_mb or _share_mb(len(plan.node_names())))
         self.servers = NatsCluster(
             plan.data, plan.servers, name=plan.cluster, port=plan.port, fsync=plan.fsync, route=route
         )
-        self.http_ports = [
-            plan.http_port if number == 0 and plan.http_port else free_port()
-            for number in range(plan.gateways)
-        ]
+        given = plan.http_ports[: plan.gateways]
+        chosen = (port or free_port() for port in (*given, *[0] * (plan.gateways - len(given))))
+        self.plan = replace(self.plan, http_ports=tuple(chosen))
         self.token = ""
         """What opens the gateways, for whoever may read `cluster.json`; made anew at each start."""
+        if metrics:
+            self.plan = with_pages(self.plan, [server.monitor_url for server in self.servers.servers])
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
@@ -101,7 +104,7 @@ class Supervisor:
     @property
     def http(self) -> str:
         """Where the first gateway serves the REST API; empty without one."""
-        return f"http://127.0.0.1:{self.http_ports[0]}" if self.http_ports else ""
+        return f"http://127.0.0.1:{self.plan.http_ports[0]}" if self.plan.http_ports else ""
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until it serves."""
@@ -128,13 +131,14 @@ class Supervisor:
         self.plan.data.mkdir(parents=True, exist_ok=True)
         (self.plan.data / "logs").mkdir(exist_ok=True)
         self._refuse_other_servers()
-        if self.http_ports:
-            _refuse_taken(self.http_ports[0])
+        if self.plan.http_ports:
+            _refuse_taken(self.plan.http_ports[0])
             self.token = _make_token(self.plan)
         await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
-            for process in self.plan.services(self.nats, self.http_ports):
+            describe_targets(self.plan)
+            for process in self.plan.services(self.nats):
                 await self.add(process)
             await self._ready(bus, ready_s)
 
@@ -254,7 +258,7 @@ class Supervisor:
                 await self._answers(bus, "verifier")
                 if self.plan.anchors:
                     await self._answers(bus, "anchor")
-                for port in self.http_ports:
+                for port in self.plan.http_ports:
                     await self._serves(port)
                 while await self._healthy_nodes(bus) < len(self.plan.node_names()):
                     self._none_dies_again_and_again()
@@ -307,7 +311,8 @@ class Supervisor:
                 {"name": server.name, "nats": server.url, "monitor": server.monitor_url}
                 for server in self.servers.servers
             ],
-            **({"http": self.http, "token": self.token} if self.http_ports else {}),
+            **({"http": self.http, "token": self.token} if self.plan.http_ports else {}),
+            "metrics": pages(self.plan),
             "data": str(self.plan.data.resolve()),
             "supervisor": os.getpid(),
             "processes": [

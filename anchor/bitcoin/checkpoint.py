@@ -4,10 +4,10 @@ Guarantees that a state which is restored and goes on folding ends as one that f
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
 
-from anchor.bitcoin.proven import Entry, Proven
 from anchor.bitcoin.publications import Attempt, Open, Place, Publishing, Tip, committed, parse_outpoint
 from anchor.receipt.bitcoin.transaction import parse_transaction
 from anchor.receipt.errors import ReceiptError
@@ -44,17 +44,15 @@ class _State(msgspec.Struct):
     paid_sat: int
     spent: list[tuple[int, int]]
     open: list[_Open]
-    entries: list[Entry]
-    built: list[tuple[int, int]]
-    signed: list[tuple[int, int]]
+    notes: list[tuple[int, str]] = []
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _STATE = msgspec.msgpack.Decoder(_State)
 
 
-def pack(publishing: Publishing, proven: Proven) -> bytes:
-    """All that ANCHORS has told."""
+def pack(publishing: Publishing, notes: Mapping[int, str]) -> bytes:
+    """All that ANCHORS has told; `notes` are checkpoints by size that a publication may be of."""
     return _ENCODE(
         _State(
             next_number=publishing.next_number,
@@ -63,9 +61,7 @@ def pack(publishing: Publishing, proven: Proven) -> bytes:
             paid_sat=publishing.paid_sat,
             spent=list(publishing.spent),
             open=[_packed(each) for each in publishing],
-            entries=list(proven.entries),
-            built=list(proven.built.items()),
-            signed=list(proven.signed.items()),
+            notes=list(notes.items()),
         )
     )
 
@@ -85,9 +81,9 @@ def _packed(each: Open) -> _Open:
     )
 
 
-def unpack(packed: bytes) -> tuple[Publishing, Proven]:
+def unpack(packed: bytes) -> tuple[Publishing, dict[int, str]]:
     """Undo `pack`; raises `CheckpointUnusable`."""
-    publishing, proven = Publishing(), Proven()
+    publishing = Publishing()
     try:
         state = _STATE.decode(packed)
         for each in state.open:
@@ -97,9 +93,7 @@ def unpack(packed: bytes) -> tuple[Publishing, Proven]:
     publishing.next_number, publishing.built_ms = state.next_number, state.built_ms
     publishing.newest, publishing.paid_sat = state.newest, state.paid_sat
     publishing.spent = deque(state.spent)
-    proven.entries = state.entries
-    proven.built, proven.signed = dict(state.built), dict(state.signed)
-    return publishing, proven
+    return publishing, dict(state.notes)
 
 
 def _unpacked(packed: _Open) -> Open:

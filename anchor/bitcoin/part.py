@@ -6,7 +6,7 @@ A chain that cannot be used now costs time, never the leadership: it is opened a
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import structlog
@@ -16,20 +16,16 @@ from anchor.bitcoin.decisions import Decisions
 from anchor.bitcoin.driver import Driver, Report
 from anchor.bitcoin.errors import BitcoinError, InvalidTransition
 from anchor.bitcoin.opening import ChainSettings, WorkingChain, open_chain
-from anchor.bitcoin.proven import Entry, Proven
-from anchor.bitcoin.publications import Publishing, commitments
+from anchor.bitcoin.proofs import Kept, ProofStore
+from anchor.bitcoin.publications import LEDGER, Open, Publishing, commitments
 from anchor.part import Part, Write
-from anchor.receipt.bitcoin.spv import SpvProof
-from anchor.receipt.commitment import join
 from anchor.receipt.errors import ReceiptError
-from anchor.receipt.note import Note, read_checkpoint, read_note
+from anchor.receipt.note import Note, read_checkpoint
 from anchor.receipt.published import Published
-from bus.connection import Bus
-from bus.errors import BusError, Malformed
-from bus.leader import stored
+from bus.errors import Malformed
 from bus.messages import Signed
-from bus.messages.publication import Built, Final, Publication, Root
-from bus.wire import decode, encode, split_lines
+from bus.messages.publication import Built, Final, Publication, Reorged, Root
+from bus.wire import decode, encode
 
 __all__ = ["BitcoinPart"]
 
@@ -40,24 +36,34 @@ _LINES: msgspec.json.Decoder[Publication | Signed] = msgspec.json.Decoder(Public
 
 
 class BitcoinPart(Part):
-    """For one term, of the log called `origin`; `ledger` gives the ledger's newest state, which goes into the same commitments. `held` says what cannot go on and why, by number; under 0 it is the chain itself."""
+    """For one term, of the log called `origin`; its proofs are kept in `store`.
+
+    `ledger` gives the ledger's newest state, which goes into the same commitments, and is told of thereby. `held` says what cannot go on and why,
+    by number; under 0 it is the chain itself.
+    """
 
     name = "bitcoin"
     publishes = True
 
     def __init__(
-        self, bus: Bus, origin: str, settings: ChainSettings, ledger: Callable[[], Root | None] = lambda: None
+        self,
+        origin: str,
+        settings: ChainSettings,
+        store: ProofStore,
+        ledger: Callable[[], Root | None] = lambda: None,
     ) -> None:
-        self.publishing, self.proven = Publishing(), Proven()
+        self.publishing = Publishing()
+        self.notes: dict[int, str] = {}
+        """Checkpoints by size that may still be published, or are and not yet for good."""
         self.held: dict[int, Exception] = {}
-        self._bus, self._origin, self._settings, self._ledger = bus, origin, settings, ledger
+        self._origin, self._settings, self._store, self._ledger = origin, settings, store, ledger
         self._shown: Root | None = None
         self._awake = asyncio.Event()
         self._awaited: dict[bytes, asyncio.Future[None]] = {}
 
     def __repr__(self) -> str:
         """What it knows."""
-        return f"BitcoinPart({self.publishing!r}, {self.proven!r})"
+        return f"BitcoinPart({self.publishing!r}, {self._store!r})"
 
     # -- the fold --------------------------------------------------------------------------------------
 
@@ -66,9 +72,9 @@ class BitcoinPart(Part):
         try:
             message = decode(line, _LINES)
             if isinstance(message, Signed):
-                self.proven.sign(sequence, message)
+                self.notes[message.size] = message.note
                 return
-            self._fold(sequence, message)
+            self._fold(message)
         except Malformed:
             return  # of another part
         except InvalidTransition as error:
@@ -77,27 +83,70 @@ class BitcoinPart(Part):
             if (awaited := self._awaited.pop(line, None)) is not None and not awaited.done():
                 awaited.set_result(None)
 
-    def _fold(self, sequence: int, record: Publication) -> None:
+    def _fold(self, record: Publication) -> None:
+        before = self.publishing.next_number
         self.publishing.fold(record)
         known = self.publishing.get(record.number)
-        watched = {each.number: root.size for each in self.publishing if (root := self._ours(each.roots))}
-        self.proven.fold(sequence, record, self._ours(known.roots) if known else None, watched)
+        if isinstance(record, Built) and record.number == before:
+            self._begun(record)
+        elif isinstance(record, Final) and known is not None:
+            self._final(record, known)
+        elif isinstance(record, Reorged) and (kept := self._store.get(record.number)) is not None:
+            if (ours := self._ours(kept.roots)) is not None:
+                self.notes[ours.size] = kept.note
+            self._store.drop(record.number)
+
+    def _begun(self, record: Built) -> None:
+        ours = self._ours(record.roots)
+        size = ours.size if ours is not None else 0
+        self._store.announce(record.number, size)
+        # No state older than this one is published any more.
+        open_ = {root.size for each in self._unfinished() if (root := self._ours(each.roots))}
+        self.notes = {each: note for each, note in self.notes.items() if each >= size or each in open_}
+
+    def _final(self, record: Final, known: Open) -> None:
+        ours = self._ours(known.roots)
+        note = self.notes.get(ours.size) if ours is not None else ""
+        if note is None:
+            _log.error(
+                "the checkpoint of a publication is not known: later ones stand for it", number=record.number
+            )
+            return
+        kept = Kept(
+            roots=known.roots,
+            commitments=tuple(commitments(known.roots)),
+            note=note,
+            network=record.network,
+            proof=record.proof,
+        )
+        self._store.keep(record.number, kept)
+
+    def _unfinished(self) -> Iterator[Open]:
+        return (each for each in self.publishing if each.status != "final")
 
     def _ours(self, roots: tuple[Root, ...]) -> Root | None:
         return next((root for root in roots if root.origin == self._origin), None)
 
     def pack(self) -> bytes:
-        """Publications, and where their proofs are."""
-        return checkpoint.pack(self.publishing, self.proven)
+        """Publications, and the checkpoints that they may be of."""
+        return checkpoint.pack(self.publishing, self.notes)
 
     def unpack(self, packed: bytes) -> Callable[[], None]:
         """Read them; they take their place when they are known to be wanted."""
         restored = checkpoint.unpack(packed)
 
         def take() -> None:
-            self.publishing, self.proven = restored
+            self.publishing, self.notes = restored
 
         return take
+
+    def sync(self) -> None:
+        """Proofs."""
+        self._store.sync()
+
+    def close(self) -> None:
+        """The store."""
+        self._store.close()
 
     def signed(self, note: Note) -> None:
         """A state that may be shown, and so published."""
@@ -150,15 +199,18 @@ class BitcoinPart(Part):
             return
 
     def _wanted(self) -> tuple[Root, ...]:
-        """The newest shown state, where it is time to publish it."""
-        before = self._ours(self.publishing.newest)
-        if self._shown is None or (before is not None and self._shown.size <= before.size):
+        """The newest states, where one of them is not published and it is time to do that."""
+        roots = tuple(root for root in (self._shown, self._ledger()) if root is not None)
+        more = {root.origin: root.size - self._published_size(root.origin) for root in roots}
+        if not any(each > 0 for each in more.values()):
             return ()
-        more = self._shown.size - (before.size if before else 0)
         waited_s = time.time() - self.publishing.built_ms / 1000
-        due = waited_s >= self._settings.interval_s or 0 < self._settings.count <= more
-        ledger = self._ledger() if due else None
-        return () if not due else (self._shown,) if ledger is None else (self._shown, ledger)
+        due = waited_s >= self._settings.interval_s or 0 < self._settings.count <= more.get(self._origin, 0)
+        return roots if due else ()
+
+    def _published_size(self, origin: str) -> int:
+        """How far the newest publication went, final or not."""
+        return next((root.size for root in self.publishing.newest if root.origin == origin), 0)
 
     async def _durable(self, record: Publication, write: Write) -> None:
         line = encode(record)
@@ -174,45 +226,35 @@ class BitcoinPart(Part):
     @property
     def unpublished(self) -> int:
         """Entries of the log that are shown and in no final publication."""
-        final = self.proven.entries[-1].size if self.proven.entries else 0
-        return max(0, (self._shown.size if self._shown else 0) - final)
+        return max(0, (self._shown.size if self._shown else 0) - self._store.final_size)
 
     # -- receipts --------------------------------------------------------------------------------------
 
     async def published(self, leaf: int) -> tuple[Note, Published] | None:
-        """The checkpoint and the proof, read out of ANCHORS."""
-        entry = self.proven.find(leaf)
-        if entry is None:
-            return None
-        try:
-            return await self._read(entry)
-        except (BusError, ReceiptError, LookupError, ValueError) as error:
-            _log.warning("a proof cannot be read", leaf=leaf, reason=str(error))
-            return None
+        """The checkpoint and the proof, as they are kept."""
+        return self._store.find(leaf, self._origin)
 
-    async def _read(self, entry: Entry) -> tuple[Note, Published]:
-        built, final = await self._line(entry.built, Built), await self._line(entry.final, Final)
-        signed = await self._line(entry.signed, Signed)
-        *_, first = [each for each in built if each.number == entry.number and each.roots]
-        proof = [each for each in final if each.number == entry.number][-1]
-        note = [each for each in signed if each.size == entry.size][-1]
-        _, steps = join(commitments(first.roots))
-        at = [root.origin for root in first.roots].index(self._origin)
-        return read_note(note.note.encode()), Published(
-            proof.network, steps[at], SpvProof.decode(proof.proof)
+    def unfinished(self) -> frozenset[int]:
+        """The ledger's states (epochs) that are in a publication which is not final."""
+        return frozenset(
+            root.size for each in self._unfinished() for root in each.roots if root.origin == LEDGER
         )
 
-    async def _line[T: (Built, Final, Signed)](self, sequence: int, kind: type[T]) -> list[T]:
-        """The lines of that kind in one entry of ANCHORS."""
-        found = await stored(self._bus, self._bus.subjects.stream("anchors"), sequence=sequence)
-        lines: list[T] = []
-        for line in split_lines((found.data if found else None) or b""):
-            try:
-                message = decode(line, _LINES)
-            except Malformed:
-                continue
-            if isinstance(message, kind):
-                lines.append(message)
-        if not lines:
-            raise LookupError(f"ANCHORS {sequence} holds no {kind.__name__}")
-        return lines
+    def finished(self) -> dict[int, int]:
+        """The ledger's states that were published for good of late, with the numbers of their publications."""
+        return {
+            root.size: each.number
+            for each in self.publishing
+            if each.status == "final"
+            for root in each.roots
+            if root.origin == LEDGER
+        }
+
+    def proof(self, number: int) -> Published | None:
+        """How the ledger's state came into the block of that publication; None where the proof is not here."""
+        kept = self._store.get(number)
+        try:
+            return None if kept is None else kept.published(LEDGER)
+        except (ReceiptError, ValueError) as error:
+            _log.warning("a proof cannot be read", number=number, reason=str(error))
+            return None

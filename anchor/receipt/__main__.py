@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from anchor.receipt.check import check
 from anchor.receipt.errors import Malformed, ReceiptError
+from anchor.receipt.kinds import check_any
 from anchor.receipt.trust import demands_of
 
 __all__ = ["main"]
@@ -21,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m anchor.receipt", description="Check a receipt, offline.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--task", help="the task that it must be of, CLIENT.ID")
+    parser.add_argument("--account", help="the account that it must be of, client/NAME or node/NAME")
     parser.add_argument(
         "--verifier-key", action="append", default=[], help="a key that may sign verdicts, in hex"
     )
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = asked.file.read_bytes()
         demands = demands_of(
             task=asked.task,
+            account=asked.account,
             verifier_keys=asked.verifier_key,
             log_keys=asked.log_key,
             witnesses=asked.witness,
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return _USAGE
     try:
-        report = check(data, demands)
+        report = check_any(data, demands)
     except ReceiptError as error:
         sys.stderr.write(f"broken: {error}\n")
         return _BROKEN

@@ -7,68 +7,34 @@ said in `Report.unproven`.
 Left to whoever asks: which keys and which chain of blocks to trust (`Demands`). Without them the report says so.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
-from math import log2
 
-from anchor.receipt.bitcoin.spv import Confirmation
+from anchor.receipt.chain import Shown, check_chain, moment
 from anchor.receipt.commitment import commitment
 from anchor.receipt.container import Receipt, read_receipt
+from anchor.receipt.demands import Demands
 from anchor.receipt.errors import LinkBroken
 from anchor.receipt.merkle import leaf_hash
-from anchor.receipt.note import COSIGNATURE, ED25519, Checkpoint, Key, check_note
+from anchor.receipt.note import COSIGNATURE, ED25519, Checkpoint, check_note
 from anchor.receipt.proof import check_inclusion
-from anchor.receipt.published import check_published
 from anchor.receipt.statement import RESULTS, VERDICTS, Statement, read_json
 from anchor.receipt.verdict import Verdict, accepted_by, read_verdict
 
 __all__ = ["Demands", "Report", "check", "check_receipt"]
 
-_NETWORKS = {
-    "main": "the Bitcoin chain",
-    "testnet4": "Bitcoin's test chain testnet4",
-    "signet": "Bitcoin's test chain signet",
-    "regtest": "a private test chain (regtest)",
-}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demands:
-    """What the reader trusts and asks for; nothing, unless it is given.
-
-    `task` is the task that the receipt must be of, `verifiers` the keys (hex) that may sign verdicts, `logs` the logs' keys, `witnesses` those
-    whose cosignatures count, at least `quorum` of them. `headers` are ids (as hashed) of the blocks of the chain that the reader follows, `network` its name,
-    `work` the least number of hashes, `final` that there must be a block at all, and `evidence` that every counted result must be shown.
-    """
-
-    task: str | None = None
-    verifiers: Collection[str] = ()
-    logs: Collection[Key] = ()
-    witnesses: Collection[Key] = ()
-    quorum: int = 0
-    headers: Collection[bytes] = ()
-    network: str | None = None
-    work: int = 0
-    final: bool = False
-    evidence: bool = False
-
-
-@dataclass(slots=True)
-class Report:
-    """What was shown. `proven` and `unproven` are sentences for people; the rest is the same for programs."""
+@dataclass(slots=True, kw_only=True)
+class Report(Shown):
+    """What the receipt of a verdict showed."""
 
     verdict: Verdict
     signer: str
     checkpoint: Checkpoint
     leaf: int
     witnessed: dict[str, int] = field(default_factory=dict)
-    confirmed: Confirmation | None = None
     nodes: dict[str, str] = field(default_factory=dict)
     """The key (hex) that signed each node's result, as far as evidence is there."""
-    proven: list[str] = field(default_factory=list)
-    unproven: list[str] = field(default_factory=list)
 
 
 def check(data: bytes, demands: Demands | None = None) -> Report:
@@ -78,10 +44,11 @@ def check(data: bytes, demands: Demands | None = None) -> Report:
 
 def check_receipt(receipt: Receipt, demands: Demands) -> Report:
     """Check a receipt that was read. Raises `Malformed` or `LinkBroken`."""
+    demands.of_a_verdict()
     signer = receipt.verdict.signer(VERDICTS, "verdict's signature")
     verdict = read_verdict(receipt.verdict.member)
     checkpoint = check_inclusion(receipt.proof, leaf_hash(receipt.verdict.leaf))
-    report = Report(verdict, signer, checkpoint, receipt.proof.leaf)
+    report = Report(verdict=verdict, signer=signer, checkpoint=checkpoint, leaf=receipt.proof.leaf)
     _check_verdict(report, demands)
     _check_log(receipt, report, demands)
     _check_evidence(receipt.evidence, report, demands)
@@ -132,7 +99,7 @@ def _check_log(receipt: Receipt, report: Report, demands: Demands) -> None:
         f"It is entry {report.leaf} of the log {checkpoint.origin}, whose key {log} signed a state of {checkpoint.size} entries."
     )
     report.proven.extend(
-        f"Witness {name} saw that state at {_when(at)}." for name, at in report.witnessed.items()
+        f"Witness {name} saw that state at {moment(at)}." for name, at in report.witnessed.items()
     )
     if not demands.logs:
         report.unproven.append(
@@ -177,48 +144,11 @@ def _check_evidence(evidence: tuple[Statement, ...], report: Report, demands: De
 
 def _check_chain(receipt: Receipt, report: Report, demands: Demands) -> None:
     checkpoint = report.checkpoint
+    committed = commitment(checkpoint.origin, checkpoint.size, checkpoint.root)
+    check_chain(receipt.bitcoin, committed, report, demands, what="The log's state")
     if receipt.bitcoin is None:
-        if demands.final or demands.headers or demands.work or demands.network:
-            raise LinkBroken("confirmations", "no Bitcoin block is shown: get the receipt again later")
         latest = min(report.witnessed.values(), default=None)
         report.unproven.append(
             "When the verdict was there: no Bitcoin block is shown"
-            + ("." if latest is None else f", and only witnesses say that it was at {_when(latest)}.")
+            + ("." if latest is None else f", and only witnesses say that it was at {moment(latest)}.")
         )
-        return
-    committed = commitment(checkpoint.origin, checkpoint.size, checkpoint.root)
-    confirmed = report.confirmed = check_published(receipt.bitcoin, committed)
-    if demands.network not in (None, receipt.bitcoin.network):
-        raise LinkBroken("network", f"the block is of {receipt.bitcoin.network}, not of {demands.network}")
-    blocks = [header.hash for header in receipt.bitcoin.proof.headers]
-    if demands.headers and (strange := [each for each in blocks if each not in demands.headers]):
-        raise LinkBroken("headers", f"block {strange[0][::-1].hex()} is not in the chain that you gave")
-    if confirmed.work < demands.work:
-        raise LinkBroken(
-            "work", f"2^{log2(confirmed.work):.1f} hashes are shown, you demand 2^{log2(demands.work):.1f}"
-        )
-    network = receipt.bitcoin.network
-    report.proven.append(
-        f"The log's state is committed to by transaction {confirmed.txid[::-1].hex()} in block {confirmed.height} of {_NETWORKS[network]} "
-        f"({confirmed.block[::-1].hex()}): by that block's clock it existed at {_when(confirmed.time_s)} at the latest."
-    )
-    report.proven.append(
-        f"The block and the {confirmed.successors} on top of it took about 2^{log2(confirmed.work):.1f} hashes to make."
-    )
-    if demands.headers:
-        report.proven.append("All of these blocks are in the chain of headers that you gave.")
-    elif network == "main":
-        report.unproven.append(
-            "That these blocks are in the chain that everybody follows: compare the block's id, or give --headers; until then they are worth their work."
-        )
-    else:
-        report.unproven.append(
-            f"That nobody made these blocks for the purpose: on {_NETWORKS[network]} work costs little or nothing."
-        )
-
-
-def _when(time_s: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError, OSError):
-        return f"{time_s} s after 1970"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from anchor.receipt.bitcoin.header import HEADER_BYTES, Header
-from anchor.receipt.check import Demands
+from anchor.receipt.demands import Demands
 from anchor.receipt.errors import Malformed
 from anchor.receipt.note import read_key
 
@@ -33,6 +33,7 @@ def read_headers(data: bytes) -> frozenset[bytes]:
 def demands_of(
     *,
     task: str | None = None,
+    account: str | None = None,
     verifier_keys: Sequence[str] = (),
     log_keys: Sequence[str] = (),
     witnesses: Sequence[str] = (),
@@ -51,6 +52,7 @@ def demands_of(
         raise Malformed("work", f"0 to {_MOST_WORK_BITS}, a power of two, not {work_bits}")
     return Demands(
         task=task,
+        account=account,
         verifiers=frozenset(verifier_keys),
         logs=frozenset(read_key(each, "log-key") for each in log_keys),
         witnesses=frozenset(read_key(each, "witness") for each in witnesses),

@@ -13,6 +13,8 @@ from bus.messages.anchor import (
 )
 from bus.messages.decision import Abandoned, Assigned, Decision, Enrolled, Leader, Refused
 from bus.messages.ledger import (
+    AccountReceiptReply,
+    AccountReceiptRequest,
     BalanceReply,
     BalanceRequest,
     Burn,
@@ -100,6 +102,8 @@ from bus.messages.verdict import (
 __all__ = [
     "INLINE_LIMIT_BYTES",
     "Abandoned",
+    "AccountReceiptReply",
+    "AccountReceiptRequest",
     "Assign",
     "Assigned",
     "BalanceReply",

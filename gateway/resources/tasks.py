@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from bus.messages import NodeReason, TaskState, VerdictStatus, VerifyPolicy
 from bus.messages.task import Digest, Limits, Place, Signature, Token
-from gateway.resources.common import Count, Millis, TaskName
+from gateway.resources.common import Count, TaskName
 
 __all__ = [
     "Accepted",

@@ -13,7 +13,7 @@ from gateway.routes.answers import problems
 from gateway.version import VERSION
 from gateway.view.ring import ALL_LOGS
 
-__all__ = ["live", "ready", "readiness"]
+__all__ = ["live", "readiness", "ready"]
 
 _LOGS_S = 2.0
 

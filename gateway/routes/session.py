@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta, Struct
 
+from gateway.errors import Refused
 from gateway.parts import ApiRequest, caller_of, parts_of
 from gateway.resources.session import Session
 from gateway.routes.answers import problems
@@ -16,6 +17,7 @@ __all__ = ["QrText", "qr", "session"]
 
 _MOST_CHARACTERS = 1500
 """Beyond that a code has so many modules that no phone reads it from a screen."""
+_TOO_LONG = "must fit a QR code: 2,331 bytes of UTF-8 at most"
 
 
 @get(
@@ -53,7 +55,11 @@ class QrText(Struct, frozen=True, forbid_unknown_fields=True):
 def qr(data: QrText) -> Response[bytes]:
     """Posted, so that a join token stands in no URL and in no log; the picture is kept nowhere."""
     out = io.BytesIO()
-    segno.make(data.text, error="m", micro=False).save(
+    try:
+        code = segno.make(data.text, error="m", micro=False)
+    except segno.DataOverflowError:
+        raise Refused(f"text: {_TOO_LONG}", field="text", limit=_TOO_LONG) from None
+    code.save(
         out, kind="svg", border=2, xmldecl=False, svgns=True, omitsize=True, lineclass=None, svgclass=None
     )
     return Response(

@@ -10,12 +10,10 @@ from bus.messages import (
     Enrolled,
     Leader,
     LedgerState,
-    Opened,
     Ordered,
     Quorum,
     Refused,
     Signed,
-    Unlogged,
     VerifyPolicy,
 )
 from bus.reader import Entry
@@ -179,6 +177,11 @@ def _decision_item(line: Any) -> LogItem:
             return _leader_item(line)
 
 
+_ANCHOR_KINDS: dict[type, str] = {Signed: "sealed", LedgerState: "ledger", Ordered: "order"}
+_ANCHOR_FIELDS = ("size", "verdicts", "epoch", "number", "txid", "height", "task", "field", "limit")
+"""Of a line of ANCHORS, what an event tells; they are called the same there."""
+
+
 def _leader_item(line: Leader) -> LogItem:
     return LogItem(kind="leader", node=line.leader, epoch=line.epoch)
 
@@ -224,26 +227,10 @@ def _verdict_item(line: Any) -> LogItem:
 
 
 def _anchor_item(line: Any) -> LogItem:
-    match line:
-        case Leader():
-            return _leader_item(line)
-        case Signed():
-            return LogItem(kind="sealed", size=line.size, verdicts=line.verdicts)
-        case LedgerState():
-            return LogItem(kind="ledger", epoch=line.epoch, verdicts=line.verdicts)
-        case Ordered():
-            return LogItem(kind="order")
-        case Opened():
-            return LogItem(kind="opened")
-        case Unlogged():
-            return LogItem(kind="unlogged", task=line.task, field=line.field, limit=line.limit)
-        case Built():
-            size = max((root.size for root in line.roots), default=0)
-            return LogItem(kind="built", number=line.number, txid=line.txid, height=line.height, size=size)
-        case _:
-            return LogItem(
-                kind=type(line).__name__.lower(),
-                number=line.number,
-                txid=getattr(line, "txid", ""),
-                height=getattr(line, "height", 0),
-            )
+    if isinstance(line, Leader):
+        return _leader_item(line)
+    kind = _ANCHOR_KINDS.get(type(line), type(line).__name__.lower())
+    said = {name: value for name in _ANCHOR_FIELDS if (value := getattr(line, name, None))}
+    if isinstance(line, Built):
+        said["size"] = max((root.size for root in line.roots), default=0)
+    return LogItem(kind=kind, **said)

@@ -137,11 +137,9 @@ _ASKED = msgspec.json.Decoder(AskedLine)
 _NAMED = msgspec.json.Decoder(_Named)
 _CLAIMED = msgspec.json.Decoder(ClaimedLine)
 _DECISION: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(
-    Leader | Enrolled | Assigned | Abandoned | Refused  # type: ignore[arg-type]  # a union is a type form
+    Leader | Enrolled | Assigned | Abandoned | Refused
 )
-_VERDICT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    VerdictLine | InconclusiveLine | LateLine | Leader  # type: ignore[arg-type]  # a union is a type form
-)
+_VERDICT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(VerdictLine | InconclusiveLine | LateLine | Leader)
 _ANCHOR: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnchorLine.__value__)
 
 

@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         begun = time.monotonic()
-        done = ambient("up", "--nodes", "0", "--port", str(port), "--data", str(tmp_path))
+        done = ambient("up", "--nodes", "0", "--port", str(port), "--http-port", "0", "--data", str(tmp_path))
 
     assert done.returncode == Exit.USAGE
     assert f"port {port} is taken" in done.stderr

@@ -47,6 +47,7 @@ async def test_from_the_operators_order_to_a_strangers_check(
 ) -> None:
     """credit, balance --proof, verify; a changed file is refused by name of the link; what cannot be ordered says why."""
     key, shown, month = tmp_path / "operator.key", tmp_path / "balance.json", tmp_path / "energy.json"
+    earned, took = tmp_path / "earned.receipt", tmp_path / "took.receipt"
     operators = (Identity.load(key).key,)
     async with anchoring(bus.url, cluster, tmp_path / "a", operators=operators, ledger_every_s=0.02):
         await health(bus)
@@ -56,6 +57,8 @@ async def test_from_the_operators_order_to_a_strangers_check(
         await balance(bus, "client/me", at=900)
         held = await ambient("balance", "--proof", str(shown))
         energy = await ambient("energy", "node/n1", "--proof", str(month))
+        told = await ambient("balance", "node/n1", "--receipt", str(earned), "--wait")
+        told_month = await ambient("energy", "node/n1", "--receipt", str(took), "--wait", "--json")
         refused = await ambient("burn", "n1", "101", "--to", "nowhere", "--key", str(key))
         burned = await ambient("burn", "n1", "100", "--to", "nowhere", "--key", str(key), "--json")
     changed = tmp_path / "changed.json"
@@ -66,6 +69,9 @@ async def test_from_the_operators_order_to_a_strangers_check(
     of_another = await ambient("verify", str(shown), "--commitment", "00" * 32)
     of_energy = await ambient("verify", str(month))
     broken = await ambient("verify", str(changed))
+    of_receipt = await ambient("verify", str(earned), "--account", "node/n1", "--json")
+    of_month = await ambient("verify", str(took))
+    not_final = await ambient("verify", str(earned), "--final")
 
     assert paid_in[0] == Exit.OK, paid_in
     assert "900 msat client/me" in held[1]
@@ -77,6 +83,14 @@ async def test_from_the_operators_order_to_a_strangers_check(
     assert "2.500000 J measured:rapl" in of_energy[1]
     assert "Not proven" in of_energy[1]
     assert (of_another[0], "state: " in of_another[2]) == (Exit.NOT_VERIFIED, True)
+    assert f"ambient verify {earned}" in told[2]
+    assert json.loads(told_month[1])["receipt"]["tree"] == "energy"
+    assert json.loads(of_receipt[1])["leaf"] == {"account": "node/n1", "received": 100, "given": 0}
+    assert "node/n1 2026" in of_month[1].replace("\n", " ")
+    assert "no Bitcoin block is shown" in of_month[1].replace("\n", " ")
+    assert (not_final[0], "confirmations: " in not_final[2]) == (Exit.NOT_VERIFIED, True)
+    with pytest.raises(Malformed, match="--extract"):
+        await ambient("verify", str(earned), "--extract", str(tmp_path))
     assert (broken[0], "root: " in broken[2]) == (Exit.NOT_VERIFIED, True)
 
 

@@ -1,6 +1,7 @@
 """RECEIPT.md tells the truth: its dictionary is ours, its program checks our receipts, and refuses what we refuse."""
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 
 import anchor
+from anchor.receipt.account import AccountReceipt, write_account_receipt
+from anchor.receipt.account_check import check_account
 from anchor.receipt.bitcoin.header import EASIEST_BITS
 from anchor.receipt.check import check
 from anchor.receipt.container import write_receipt
 from anchor.receipt.dictionary import DICTIONARY
 from anchor.receipt.errors import ReceiptError
-from tests.anchor import receipts
+from tests.anchor import accounts, receipts
+from tests.anchor.test_account_receipt import BROKEN as BROKEN_ACCOUNTS
 from tests.anchor.test_receipt import BROKEN, Change
 
 PAPER = (Path(anchor.__file__).parent / "RECEIPT.md").read_text()
@@ -32,6 +36,8 @@ SEEN_BY_THE_PROGRAM = {
     "a header without work",
     "a chain that is easier than its network",
 }
+
+UNSEEN_OF_ACCOUNTS = {"a second signature", "a cosigner's key"}
 
 
 def block(tag: str) -> str:
@@ -79,6 +85,34 @@ def test_a_strangers_program_refuses_what_is_broken(program: dict[str, Any], cha
         check(data)
     with pytest.raises(Exception):  # noqa: B017, PT011 -- a page of code has no errors of its own
         program["check"](data, DICTIONARY)
+
+
+@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize("name", ["node/node-1", "node/nobody", "node/node-1 2026-11"])
+def test_a_strangers_program_reads_accounts(program: dict[str, Any], name: str, *, final: bool) -> None:
+    """What is there and what is not, in both trees, as ours says it; and any other state's leaf is refused."""
+    receipt = accounts.made(name, "energy" if " " in name else "accounts", final=final)
+    data = write_account_receipt(receipt)
+    said, report = program["check"](data, DICTIONARY), check_account(data)
+
+    assert (said["name"], said["leaf"], said["state"]) == (report.name, report.leaf, report.state)
+    assert said["log"] == report.key.name
+    if final:
+        assert report.confirmed is not None
+        assert said["block"] == report.confirmed.block[::-1].hex()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [row[2] for row in BROKEN_ACCOUNTS if row[0] not in UNSEEN_OF_ACCOUNTS],
+    ids=[row[0] for row in BROKEN_ACCOUNTS if row[0] not in UNSEEN_OF_ACCOUNTS],
+)
+def test_a_strangers_program_refuses_what_is_broken_of_an_account(
+    program: dict[str, Any], change: Callable[[AccountReceipt], AccountReceipt]
+) -> None:
+    """Every link but the number of signatures, which it does not count."""
+    with pytest.raises(Exception):  # noqa: B017, PT011 -- a page of code has no errors of its own
+        program["check"](write_account_receipt(change(accounts.made())), DICTIONARY)
 
 
 def test_all_that_the_program_claims_to_see_is_tested() -> None:

@@ -139,6 +139,7 @@ class Story:
         """The next attempt goes to these nodes."""
         given: dict[str, Any] = {
             "nodes": nodes or ("n1",), "attempt": self.attempt + 1, "source": self.source, "verify": self.spec.verify, "lease_ms": 1000,
+            "reward": self.spec.reward, "price": self.spec.price,
             **self.digests, **fields,
         }  # fmt: skip
         line = Assigned(task=self.name, **given)
@@ -177,7 +178,8 @@ class Story:
             "output": first.output, "output_digest": first.output_digest, "output_size": first.output_size,
             "evidence": tuple(place for _, place in counted), "verify": self.spec.verify, "trace": first.trace,
             "attempts": self.attempt, "fuel": first.fuel, "wall_ms": first.wall_ms, "source": self.source,
-            "energy_j": math.fsum(result.energy_j for result, _ in counted), "energy_method": "test", **self.digests,
+            "energy_j": math.fsum(result.energy_j for result, _ in counted), "energy_method": "test", "reward": self.spec.reward,
+            "price": self.spec.price, **self.digests,
         }  # fmt: skip
         self.verdict = Verdict(task=self.name, agree=agree, dissent=dissent, **{**given, **fields})
         self.book.judge(self.verdict, key=key)

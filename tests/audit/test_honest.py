@@ -48,6 +48,7 @@ def everything() -> Book:
     book.decide(Refused(client="me", source=(book.ask(b"{}"), 0), field="work", limit="is required"))
     large = book.task("large").assigned()
     large.claimed(output_size=1 << 20, output_digest="ab" * 32, kept=False).accepted()
+    book.task("paid", reward=3000, price=7).done()
     return book
 
 
@@ -71,10 +72,10 @@ def test_what_honest_services_write_holds() -> None:
     assert report.holds
     assert [promise.name for promise in report.promises if not promise.examined] == []
     assert report.open == ()
-    assert report.verdicts == {"verified": 7, "failed": 2, "cancelled": 1, "expired": 1}
-    assert (report.tasks, report.refused) == (11, 3)
+    assert report.verdicts == {"verified": 8, "failed": 2, "cancelled": 1, "expired": 1}
+    assert (report.tasks, report.refused) == (12, 3)
     assert [(led.epoch, led.leader) for led in report.leaders] == [(1, "c1"), (7, "c2")]
-    assert [signer.lines for signer in report.signers] == [13]
+    assert [signer.lines for signer in report.signers] == [14]
 
 
 @given(st.randoms(use_true_random=False))
@@ -180,7 +181,7 @@ def test_strangers_cannot_break_anything_by_what_they_may_write() -> None:
     assert report.holds
     assert [(task.task, task.state, task.source[0]) for task in report.open] == [("", "unrefused", asked)]
     assert report.claims_ignored == 1
-    assert report.claims == 18
+    assert report.claims == 19
 
 
 def test_open_tasks_say_where_they_stand() -> None:

@@ -180,6 +180,29 @@ def a_refusal_of_nothing(book: Book) -> None:
     book.task().refused(source=(3, 1))
 
 
+# Rewards
+
+
+@breaks("reward", "assignments")
+def more_set_aside_than_was_offered(book: Book) -> None:
+    book.task(reward=10).assigned(reward=11)
+
+
+@breaks("reward", "verdicts")
+def less_paid_than_was_offered(book: Book) -> None:
+    book.task(reward=10).assigned().claimed().accepted(reward=9)
+
+
+@breaks("reward", "verdicts")
+def paid_by_another_price(book: Book) -> None:
+    book.task(reward=10, price=2).assigned().claimed().accepted(price=3)
+
+
+@breaks("reward", "verdicts")
+def paid_though_nobody_answered(book: Book) -> None:
+    book.task(reward=10).assigned().abandoned().given_up(reward=10)
+
+
 # Evidence
 
 

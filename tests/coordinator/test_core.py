@@ -136,6 +136,31 @@ def test_an_unlisted_attempt_is_delivered_again() -> None:
     assert len(attempts(world, "me.t")) == 1
 
 
+def test_what_a_leader_decided_and_did_not_tell_its_successor_tells_at_once() -> None:
+    """The decision was written, its writer died before the node heard of it: the node has it without a heartbeat in between."""
+    world = World(1)
+    world.submit(task("t"))
+    world.turn()
+    world.restart(written=len(world.pending))
+
+    assert list(world.held["n0"]) == ["me.t#1"]
+    assert len(attempts(world, "me.t")) == 1
+
+
+def test_what_a_node_lists_is_not_sent_again_by_a_successor() -> None:
+    """A takeover costs no message for what its node is known to have."""
+    world = World(1)
+    world.submit(task("t"))
+    world.flush()
+    world.told.clear()
+    world.now_ms += 1
+    world.beat("n0")
+    world.core.lead("again", world.now_ms)
+    world.flush()
+
+    assert not [body for subject, body in world.told if ".assign." in subject]
+
+
 def test_a_lease_that_runs_out_moves_the_work() -> None:
     """A node that lives and never lists the attempt loses it after the lease, and does not get it again."""
     world = World(1, timing=Timing(deliveries=99))

@@ -34,8 +34,9 @@ def test_every_committed_module_has_a_recipe_and_every_recipe_a_module():
 
 @needs_ziglang
 def test_building_in_another_folder_gives_the_committed_bytes(elsewhere):
-    """Nothing of the folder, the time or the machine reaches a module."""
-    built = {recipe.module: build.build_guest(recipe, elsewhere) for recipe in RECIPES if recipe.committed}
+    """Nothing of the folder, the time or the machine reaches a module: the first of each language; `make check` builds all."""
+    first = {recipe.language: recipe for recipe in reversed(RECIPES) if recipe.committed}
+    built = {recipe.module: build.build_guest(recipe, elsewhere) for recipe in first.values()}
 
     assert [name for name, module in built.items() if module != (build.HERE / name).read_bytes()] == []
     assert [name for name, module in built.items() if HERE_IN_BYTES in module] == []

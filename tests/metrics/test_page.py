@@ -5,11 +5,14 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from bus.server import free_port
 from metrics.board import Board
 from metrics.errors import AddressTaken, NotInCatalogue
+from metrics.histogram import Histogram
+from metrics.metric import STAGE_S
 from metrics.page import exposed, serve_page
 
 
@@ -113,3 +116,33 @@ async def test_a_port_that_is_taken_is_named() -> None:
         with pytest.raises(AddressTaken, match=f"127.0.0.1:{port}: choose another port"):
             async with exposed(port):
                 pass
+
+
+async def test_a_histogram_is_told_with_examples_for_whoever_understands_them() -> None:
+    """Buckets, sum and count in both formats; OpenMetrics also names a task, unless its name is longer than the format allows."""
+    histogram = Histogram(STAGE_S)
+    histogram.observe_of(0.04, "me.quick")
+    histogram.observe_of(3.0, "me." + "x" * 150)
+
+    async def say(board: Board) -> None:
+        board.say("ambient_task_seconds", histogram, status="verified")
+
+    board = Board([say])
+    plain, _ = await board.page()
+    modern, _ = await board.page("application/openmetrics-text; version=1.0.0")
+    [family] = openmetrics_parser.text_string_to_metric_families(modern.decode())
+    buckets = {sample.labels["le"]: sample for sample in family.samples if sample.name.endswith("_bucket")}
+
+    assert buckets["0.05"].exemplar.labels == {"task": "me.quick"}
+    assert [le for le, sample in buckets.items() if sample.exemplar] == ["0.05"]
+    assert buckets["+Inf"].value == 2
+    assert b'ambient_task_seconds_bucket{le="0.05",status="verified"} 1.0' in plain
+    assert b'ambient_task_seconds_sum{status="verified"} 3.04' in plain
+
+
+def test_a_histogram_has_the_bounds_of_the_catalogue() -> None:
+    """Others would be another metric under the same name; nor is a number a histogram."""
+    board = Board([])
+    for wrong in (Histogram((1.0, 2.0)), 3.0):
+        with pytest.raises(NotInCatalogue):
+            board.say("ambient_task_seconds", wrong, status="verified")

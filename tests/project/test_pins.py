@@ -72,5 +72,9 @@ def test_what_an_extra_asks_for_is_pinned_to_a_version_it_accepts(
 
 
 def test_a_device_installs_only_what_a_node_needs() -> None:
-    """The extra `node` brings the engine and the sensors: none of the services' or builders' packages."""
-    assert {Requirement(text).name for text in EXTRAS["node"]} == {"wasmtime", "psutil"}
+    """The extra `node` brings the engine, the sensors and the page of metrics: none of the services' or builders' packages."""
+    assert {Requirement(text).name for text in EXTRAS["node"]} == {
+        "wasmtime",
+        "psutil",
+        "prometheus-client",
+    }

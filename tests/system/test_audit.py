@@ -18,6 +18,7 @@ from tests.system.logs import GUESTS, Cli, running
 
 _ADD = GUESTS / "add.wasm"
 _TASKS = 400
+_AUDIT_EVERY_S = 2.0
 
 
 async def _audit(cluster: Supervisor, *options: str) -> tuple[int, str, str]:
@@ -49,6 +50,7 @@ async def test_all_holds_after_a_liar_and_kills_and_at_any_moment_between(tmp_pa
         codes = []
         while not loading.done():
             codes.append((await _audit(cluster))[0])
+            await asyncio.wait((loading,), timeout=_AUDIT_EVERY_S)
         await asyncio.wait_for(loading, 90)
         code, out, _ = await _audit(cluster, "--json")
 

@@ -40,6 +40,8 @@ async def _up(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
             str(data),
             "--port",
             "0",
+            "--http-port",
+            "0",
             "--json",
         ),
         *("--slots", "1", "--cluster", "up"),
@@ -93,7 +95,7 @@ async def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         process.kill()
         await asyncio.wait_for(_gone(pids), 30)
 
-        assert len(pids) == 6
+        assert len(pids) == 7
 
 
 async def test_a_restarted_cluster_remembers_its_verdicts(tmp_path: Path) -> None:
@@ -117,7 +119,18 @@ async def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     """A second cluster in the same folder is refused with what to do about it."""
     async with _up(tmp_path):
         second = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ambient", "up", "--data", str(tmp_path), "--port", "0"),
+            *(
+                sys.executable,
+                "-m",
+                "ambient",
+                "up",
+                "--data",
+                str(tmp_path),
+                "--port",
+                "0",
+                "--http-port",
+                "0",
+            ),
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await asyncio.wait_for(second.communicate(), 30)

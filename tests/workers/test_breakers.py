@@ -103,3 +103,20 @@ def test_what_cannot_be_measured_changes_nothing(unknown: dict[str, None]) -> No
     breakers.measured(1, **unknown)
 
     assert breakers.reason == before
+
+
+def test_each_opening_is_counted_once_by_its_reason() -> None:
+    """A breaker that stays open trips once; one that closed and opens again trips twice."""
+    breakers = Breakers()
+    for celsius in (90.0, 91.0, 70.0, 90.0):
+        breakers.measured(0, temperature_c=celsius)
+    for reason in ("disk full", "disk full", "log full", "", "disk full"):
+        breakers.trouble(reason)
+    for _ in range(LIMITS.errors + 3):
+        breakers.fault(1.0)
+
+    assert breakers.trips == {"temperature": 2, "latency": 0, "errors": 1, "means": 2}
+    assert breakers.open == {"temperature", "errors", "means"}
+
+    breakers.success()
+    assert breakers.open == {"temperature", "means"}

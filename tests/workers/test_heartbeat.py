@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import workers.vitals
 from bus.connection import Bus, Received
 from bus.messages import Telemetry
 from bus.server import NatsServer
@@ -98,3 +99,14 @@ async def test_what_could_not_be_said_is_not_said_later(tmp_path: Path) -> None:
             await bus.subscribe(bus.subjects.telemetry("*"), ear.on_message)
             heartbeat.soon()
             await ear.until(1)
+
+
+def test_a_battery_that_cannot_be_looked_for_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Confined processes may see no /sys, which psutil takes for granted: the node must not end for that."""
+
+    def no_sys() -> None:
+        raise FileNotFoundError("/sys/class/power_supply")
+
+    monkeypatch.setattr(workers.vitals.psutil, "sensors_battery", no_sys, raising=False)
+
+    assert workers.vitals.read_vitals().battery is None

@@ -166,7 +166,6 @@ def test_the_main_chain_can_be_asked_for(tmp_path: Path) -> None:
 
 async def test_a_checkpoint_of_publications_is_the_whole_state() -> None:
     """Packed at any record, restored, and folded on: the same as folding all of them."""
-    from anchor.bitcoin.proven import Proven  # noqa: PLC0415
     from anchor.bitcoin.publications import Publishing  # noqa: PLC0415
     from tests.anchor.bitcoin.test_decisions import of_a_real_history  # noqa: PLC0415 -- a history that exists already
 
@@ -175,8 +174,9 @@ async def test_a_checkpoint_of_publications_is_the_whole_state() -> None:
         publishing = Publishing()
         for record in records[:cut]:
             publishing.fold(record)
-        restored, _ = unpack(pack(publishing, Proven()))
-        assert pack(restored, Proven()) == pack(publishing, Proven())
+        restored, notes = unpack(pack(publishing, {3: "a note"}))
+        assert notes == {3: "a note"}
+        assert pack(restored, {}) == pack(publishing, {})
         for record in records[cut:]:
             restored.fold(record)
         assert repr(restored) == "Publishing(1 final, next 2)"

@@ -1,0 +1,54 @@
+"""Where the processes of a local cluster serve metrics, and the files that tell Prometheus so.
+
+Guarantees that a process has the same port after a restart, and one name (`instance`) in Prometheus whatever its port.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ambient.cluster.plan import ClusterPlan
+from bus.server import free_port
+
+__all__ = ["describe_targets", "pages", "with_pages"]
+
+_PROMETHEUS = """\
+# Scrapes every process of this cluster: prometheus --config.file {folder}/prometheus.yml
+global:
+  scrape_interval: 5s
+  evaluation_interval: 5s
+scrape_configs:
+  - job_name: ambient
+    file_sd_configs:
+      - files: [targets.json]
+"""
+
+
+def with_pages(plan: ClusterPlan, monitors: Iterable[str]) -> ClusterPlan:
+    """The plan with a free port for each of its processes, and the servers' monitors."""
+    names = [process.name for process in plan.services("")]
+    return replace(plan, pages={name: free_port() for name in names}, monitors=tuple(monitors))
+
+
+def pages(plan: ClusterPlan) -> dict[str, str]:
+    """The address of each page by the name of its process."""
+    return {name: f"http://127.0.0.1:{port}/metrics" for name, port in plan.pages.items()}
+
+
+def describe_targets(plan: ClusterPlan) -> None:
+    """Write `targets.json` (for `file_sd_configs`) and `prometheus.yml` into the cluster's folder, if there are pages."""
+    if not plan.pages:
+        return
+    described = [
+        {
+            "targets": [f"127.0.0.1:{plan.pages[process.name]}"],
+            "labels": {
+                "job": f"ambient-{process.role}",
+                "instance": process.name,
+                "cluster": plan.cluster,
+            },
+        }
+        for process in plan.services("")
+    ]
+    (plan.data / "targets.json").write_text(json.dumps(described, indent=2))
+    (plan.data / "prometheus.yml").write_text(_PROMETHEUS.format(folder=plan.data))
