@@ -71,6 +71,7 @@ check: $(BIN)/.dev
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python tools/manual.py --check
+	$(BIN)/python tools/javascript.py
 
 # docs/cli.md and the manual page, from the command itself.
 manual: $(BIN)/.dev

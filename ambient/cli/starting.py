@@ -63,6 +63,7 @@ def where_lines(described: dict[str, Any], *, nodes: int) -> Iterator[str]:
     yield f"[bold green]up[/]: {nodes} nodes, cluster [bold]{escape(cluster)}[/], NATS at [bold]{escape(nats)}[/]"
     yield f"  export NATS_URL={escape(nats)} AMBIENT_CLUSTER={escape(cluster)}"
     if http := described.get("http"):
+        yield f"  dashboard: [bold]{escape(http)}/#token={escape(described.get('token', ''))}[/]"
         yield f"  REST API at [bold]{escape(http)}[/] (described at /swagger-ui), token {escape(described.get('token', ''))}"
     if described.get("metrics"):
         yield f"  metrics: prometheus --config.file {escape(data)}/prometheus.yml"
