@@ -69,6 +69,7 @@ check: $(BIN)/.dev
 	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/javascript.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all
