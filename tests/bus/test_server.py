@@ -61,7 +61,7 @@ def test_another_server_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert NatsServer(tmp_path).command()[0] == sys.executable
 
     monkeypatch.setenv("AMBIENT_NATS_SERVER", str(tmp_path / "none"))
-    with pytest.raises(ServerFailed, match="AMBIENT_NATS_SERVER names .*none, which is no program"):
+    with pytest.raises(ServerFailed, match=r"AMBIENT_NATS_SERVER names .*none, which is no program"):
         NatsServer(tmp_path).command()
 
 
