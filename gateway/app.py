@@ -11,13 +11,14 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from gateway.asking import Fresh
+from gateway.dashboard.handlers import handlers as dashboard_handlers
 from gateway.description import StructSchemas
 from gateway.edge import App, Edge
 from gateway.parts import Parts
 from gateway.problems import handlers
 from gateway.rates import Buckets
-from gateway.routes import cluster, events, health, nodes, tasks
-from gateway.streaming import Pulse
+from gateway.routes import board, cluster, events, health, nodes, session, tasks
+from gateway.streaming import PULSE_HISTORY_S, Pulse
 from gateway.tokens import Tokens
 from gateway.version import VERSION
 
@@ -33,6 +34,7 @@ _TAGS = {
     "ledger": "Balances, orders and energy, with proofs.",
     "anchor": "Signed states of the log of verdicts, and their publication.",
     "events": "What happens, as it happens.",
+    "session": "The token itself, and pictures of texts.",
 }
 _HANDLERS: tuple[Any, ...] = (
     health.live,
@@ -50,7 +52,10 @@ _HANDLERS: tuple[Any, ...] = (
     nodes.undrain,
     nodes.remove,
     cluster.stats,
+    board.board,
     events.events,
+    session.session,
+    session.qr,
 )
 
 
@@ -60,9 +65,12 @@ def make_framework(
     """The routes with their description; without parts it can only be described."""
     state: dict[str, Any] = {}
     if parts is not None:
-        state = {"parts": parts, "pulse": Pulse(parts, Fresh(partial(cluster.stats_of, parts)))}
+        state = {
+            "parts": parts,
+            "pulse": Pulse(parts, Fresh(partial(cluster.stats_of, parts, PULSE_HISTORY_S))),
+        }
     return Litestar(
-        _HANDLERS,
+        (*_HANDLERS, *dashboard_handlers()),
         state=State(state),
         openapi_config=_description(),
         exception_handlers=handlers,

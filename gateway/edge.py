@@ -267,6 +267,10 @@ class _Answer:
     def _ours(self) -> tuple[tuple[bytes, bytes], ...]:
         return ((b"x-request-id", self._trace.request.encode()), *SECURITY)
 
+    def _besides(self, named: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """Our headers, without those that the answer has of its own: the dashboard's policy is stricter than ours."""
+        return [field for field in self._ours() if field[0] not in named]
+
     async def _complete(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         kept = [field for field in fields if field[0].lower() != b"content-length"]
         named = {name.lower(): value for name, value in kept}
@@ -284,7 +288,9 @@ class _Answer:
         if status != 304 and status != 204:  # noqa: PLR1714, PLR2004
             kept.append((b"content-length", str(len(body)).encode()))
         self.begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": [*kept, *self._ours()]})
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*kept, *self._besides(named)]}
+        )
         await self._send(
             {
                 "type": "http.response.body",

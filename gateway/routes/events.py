@@ -57,6 +57,12 @@ async def events(
     client: Annotated[
         str | None, Parameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
     ] = None,
+    board: Annotated[  # noqa: FBT002 -- a query parameter
+        bool,
+        Parameter(
+            description="Also `event: board` each second, a NodeBoard without names: see `/api/v1/cluster/board`"
+        ),
+    ] = False,
 ) -> Stream:
     """`event: log` with a LogEvent, `event: stats` each second, `event: node` when a node's state changes. See `gateway.resources.events`."""
     parts = parts_of(request)
@@ -71,7 +77,7 @@ async def events(
             f"{limit}: close one, or ask another gateway", limit=limit, headers={"Retry-After": "5"}
         )
     wanted = {kind for kind in (kinds or "").split(",") if kind}
-    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted)
+    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted, board=board)
     return Stream(
         source.pieces(),
         media_type="text/event-stream",
