@@ -172,6 +172,11 @@ class Term:
         begin = await self._keeper.begin(("verdicts", "anchors"), self._restore)
         self._restored = begin.restored
         self.core.position, self.core.anchored = begin.positions["verdicts"], begin.positions["anchors"]
+        if not begin.restored and begin.first["anchors"] > 1:
+            raise LogDamaged(
+                "ANCHORS was cut, and there is no checkpoint of the anchor that this one can use: restore the stream of checkpoints from a backup, "
+                "and give this anchor the key and origin of the others"
+            )
         # ANCHORS first: what was signed, and what is no leaf, must be known before the tree grows.
         for log, reader in (("anchors", self._anchors), ("verdicts", self._verdicts)):
             reader.position = begin.positions[log]

@@ -66,8 +66,9 @@ class Trimmer:
         reached = floors(kept)
         if reached is None:
             return {}
-        # ANCHORS is its own writer's to cut: what stands there is little, and may be for ever.
-        extents = {log: await extent(self._bus, log) for log in core.positions if log != "anchors"}
+        # Without a checkpoint of its own an anchor would not know any more what was signed: until there is one, nothing of ANCHORS goes.
+        logs = [log for log in core.positions if log != "anchors" or "anchor" in kept]
+        extents = {log: await extent(self._bus, log) for log in logs}
         core.verdicts_from = extents["verdicts"].first
         return cuts(
             core.marks,

@@ -63,12 +63,12 @@ def cuts(
     usable = [
         each
         for each in marks
-        if all(each.positions[log] <= floors.get(log, 0) for log in extents)
+        if all(each.positions.get(log, 0) <= floors.get(log, 0) for log in extents)
         and (crowded or _may_go(each, now_ms - keep_ms, oldest_open))
     ]
     if len(usable) < 2:  # noqa: PLR2004 -- one for VERDICTS, and a later one for the others
         return {}
-    first = {log: usable[-2 if log == _LAST else -1].positions[log] + 1 for log in extents}
+    first = {log: usable[-2 if log == _LAST else -1].positions.get(log, 0) + 1 for log in extents}
     return {log: to for log, to in first.items() if to > extents[log].first}
 
 

@@ -11,7 +11,19 @@ import structlog
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from ambient.cli import audit, cluster, drains, gateway, inspection, ledger, nodes, processes, receipts, tasks
+from ambient.cli import (
+    audit,
+    cluster,
+    drains,
+    gateway,
+    inspection,
+    ledger,
+    nodes,
+    processes,
+    receipts,
+    tasks,
+    tracing,
+)
 from ambient.cli.exits import Exit
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
@@ -29,6 +41,7 @@ from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
 from gateway.errors import GatewayError
 from metrics.errors import MetricsError
+from tracing.errors import TracingError
 
 __all__ = ["app", "main"]
 
@@ -59,6 +72,7 @@ for commands in (
     receipts.commands,
     cluster.commands,
     processes.commands,
+    tracing.commands,
 ):
     for command in commands:
         app.command(command, name=command.__name__.rstrip("_"))
@@ -131,6 +145,7 @@ def _exit_code(error: Exception) -> Exit:
         (BusError, Exit.UNAVAILABLE),
         (AmbientError, Exit.USAGE),
         (MetricsError, Exit.USAGE),
+        (TracingError, Exit.USAGE),
         (AnchorError, Exit.USAGE),
         (GatewayError, Exit.USAGE),
         (OSError, Exit.USAGE),

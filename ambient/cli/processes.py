@@ -3,8 +3,9 @@
 import logging
 import secrets
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
 from cyclopts import Parameter, validators
@@ -17,6 +18,7 @@ from ambient.settings import default_data
 from bus.join import JoinToken
 from bus.signing import Identity
 from bus.terms import stop_signals
+from bus.trace import trace_id
 
 __all__ = ["LogLevel", "Metrics", "MetricsHost", "commands", "log_to_stderr", "node"]
 
@@ -81,7 +83,7 @@ async def node(
     connection: Connection = Connection(),
 ) -> int:
     """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
-    log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("node"):
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
@@ -150,7 +152,7 @@ async def coordinator(
     connection: Connection = Connection(),
 ) -> Exit:
     """Decide which node runs what. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
         from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
@@ -185,7 +187,7 @@ async def verifier(
     connection: Connection = Connection(),
 ) -> Exit:
     """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("services"):
         from verifier.service import run  # noqa: PLC0415 -- an extra
         from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra
@@ -286,7 +288,7 @@ async def anchor(
     connection: Connection = Connection(),
 ) -> Exit:
     """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster)
     with needs("anchor"):
         from anchor.bitcoin.opening import ChainSettings  # noqa: PLC0415 -- an extra
         from anchor.service import run  # noqa: PLC0415 -- an extra
@@ -352,14 +354,22 @@ async def server(
 commands = (coordinator, verifier, anchor, server)
 
 
-def log_to_stderr(level: str) -> None:
-    """Readable on a terminal, JSON lines in a log file."""
+def log_to_stderr(level: str, cluster: str = "") -> None:
+    """Readable on a terminal, JSON lines in a log file, in which a line about a task has the id of its trace in `cluster`."""
     terminal = sys.stderr.isatty()
+
+    def traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        task = event.get("task")
+        if cluster and isinstance(task, str):
+            event["trace_id"] = trace_id(cluster, task)
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            traced,
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),

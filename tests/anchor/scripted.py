@@ -119,14 +119,14 @@ async def receipt(bus: Bus, task: str, state: str = "signed") -> ReceiptReply:
             await asyncio.sleep(0.01)
 
 
-async def anchored(bus: Bus) -> list[Line]:
-    """All lines of ANCHORS."""
+async def anchored(bus: Bus, start: int = 1) -> list[Line]:
+    """All lines of ANCHORS, from that sequence on."""
     lines: list[Line] = []
 
     def take(entry: Entry) -> None:
         lines.extend(_LINE.decode(line) for line in split_lines(entry.body))
 
-    reader = LogReader(bus, "anchors", take)
+    reader = LogReader(bus, "anchors", take, start=start)
     reader.start()
     await asyncio.wait_for(reader.reached(await last_sequence(bus, "anchors")), WAIT_S)
     await reader.stop()

@@ -43,9 +43,9 @@ async def _kept(client: Client, services: tuple[str, ...] = ("coordinator", "ver
             await asyncio.sleep(0.2)
 
 
-async def _cut(client: Client) -> None:
-    """Until every log has been cut."""
-    while min([(await extent(client.bus, log)).first for log in _LOGS]) <= 1:
+async def _cut(client: Client, *more: str) -> None:
+    """Until every log has been cut, and `more` ones that not every cluster has."""
+    while min([(await extent(client.bus, log)).first for log in (*_LOGS, *more)]) <= 1:
         await _sums(client, 50)
         await asyncio.sleep(0.3)
 
@@ -92,8 +92,9 @@ async def test_services_go_on_from_their_checkpoints(tmp_path: Path) -> None:
 
 async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path: Path) -> None:
     """While a task is open the logs keep it; then they are cut, and services that begin on empty disks go on as if nothing had been."""
-    options: dict[str, Any] = {"service_options": _FORGETFUL, "coordinators": 2, "verifiers": 2}
-    async with running(tmp_path, **options) as (cluster, client), asyncio.timeout(120):
+    options: dict[str, Any] = {"coordinators": 2, "verifiers": 2, "anchors": 1}
+    options["service_options"] = _FORGETFUL | {"anchor": ("--checkpoint-s", "0.5", "--every-s", "0.2")}
+    async with running(tmp_path, **options) as (cluster, client), asyncio.timeout(180):
         waiting = await client.submit(_ADD, 1, 2, entry="add", id="waits", place={"node": "late"})
         held = (await extent(client.bus, "tasks")).last
         for _ in range(20):  # twice the retention, and more
@@ -102,19 +103,21 @@ async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path
         kept_open = (await extent(client.bus, "tasks")).first
         await waiting.cancel()
         await waiting.result(check=False)
-        await _cut(client)
-        begins = {log: (await extent(client.bus, log)).first for log in _LOGS}
-        names = ("coordinator-1", "coordinator-2", "verifier-1", "verifier-2")
+        await _cut(client, "anchors")
+        begins = {log: (await extent(client.bus, log)).first for log in (*_LOGS, "anchors")}
+        names = ("coordinator-1", "coordinator-2", "verifier-1", "verifier-2", "anchor-1")
         for name in names:
             shutil.rmtree(tmp_path / name / "checkpoint")
         await _restart(cluster, *names)
         await _sums(client, 300)
         nodes = {node.node for node in await client.nodes()}
+        _, receipt = await client.receipt("waits", wait=True, timeout_s=60)
         report = await audit(client.bus, retention_ms=3000)
 
     assert report.violations == ()
     assert kept_open <= held
     assert all(first > 1 for first in begins.values())
+    assert (receipt.verdict.status, receipt.confirmed is not None) == ("cancelled", True)
     assert nodes == {"node-1", "node-2", "node-3"}
 
 
