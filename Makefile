@@ -67,7 +67,9 @@ check: $(BIN)/.dev
 	$(BIN)/python -m examples.guests.build --check
 	$(BIN)/python -m bus.schemas --check
 	$(BIN)/python -m metrics.paper --check
+	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/javascript.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all

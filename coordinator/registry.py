@@ -225,4 +225,5 @@ class Registry(NodeTable):
             temperature_c=last.temperature_c if last else None,
             energy_j=last.energy_j if last else 0.0,
             energy_method=last.energy_method if last else "",
+            errors=last.errors if last else 0,
         )

@@ -10,13 +10,27 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from gateway.asking import Fresh
+from gateway.dashboard.handlers import handlers as dashboard_handlers
 from gateway.description import StructSchemas, document_of
 from gateway.edge import App, Edge
 from gateway.parts import Parts
 from gateway.problems import handlers
 from gateway.rates import Buckets
-from gateway.routes import anchor, cluster, events, health, ledger, modules, nodes, papers, receipts, tasks
-from gateway.streaming import Pulse
+from gateway.routes import (
+    anchor,
+    board,
+    cluster,
+    events,
+    health,
+    ledger,
+    modules,
+    nodes,
+    papers,
+    receipts,
+    session,
+    tasks,
+)
+from gateway.streaming import PULSE_HISTORY_S, Pulse
 from gateway.tokens import Tokens
 from gateway.version import VERSION
 
@@ -32,6 +46,7 @@ _TAGS = {
     "ledger": "Balances, orders and energy, with proofs.",
     "anchor": "Signed states of the log of verdicts, and their publication.",
     "events": "What happens, as it happens.",
+    "session": "The token itself, and pictures of texts.",
 }
 _HANDLERS: tuple[Any, ...] = (
     health.live,
@@ -49,7 +64,10 @@ _HANDLERS: tuple[Any, ...] = (
     nodes.undrain,
     nodes.remove,
     cluster.stats,
+    board.board,
     events.events,
+    session.session,
+    session.qr,
     modules.upload,
     modules.list_modules,
     modules.report,
@@ -79,9 +97,9 @@ def describe() -> dict[str, Any]:
 
 def make_framework(parts: Parts, *, body_bytes: int, origins: tuple[str, ...] = ()) -> Litestar:
     """The routes."""
-    pulse = Pulse(parts, Fresh(partial(cluster.stats_of, parts)))
+    pulse = Pulse(parts, Fresh(partial(cluster.stats_of, parts, PULSE_HISTORY_S)))
     return Litestar(
-        _HANDLERS,
+        (*_HANDLERS, *dashboard_handlers()),
         state=State({"parts": parts, "pulse": pulse, "describe": describe}),
         openapi_config=None,
         exception_handlers=handlers,

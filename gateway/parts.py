@@ -10,6 +10,7 @@ from bus.connection import Bus
 from bus.errors import Malformed
 from bus.subjects import token
 from gateway.asking import Asking
+from gateway.board import Board
 from gateway.edge import Tally, Trace
 from gateway.errors import Forbidden, Refused
 from gateway.settings import GatewaySettings
@@ -33,6 +34,7 @@ class Parts:
     view: View
     following: Following
     asking: Asking
+    board: Board
     submitting: Submitting
     stories: Stories
     tally: Tally

@@ -16,6 +16,7 @@ from bus.connection import Bus
 from bus.terms import first_of, until_told
 from gateway.app import make_app
 from gateway.asking import Asking
+from gateway.board import Board
 from gateway.edge import App, Tally
 from gateway.errors import AddressTaken
 from gateway.metering import requests
@@ -71,7 +72,9 @@ async def _serve(settings: GatewaySettings, listener: socket.socket) -> None:
             host, port = listener.getsockname()[:2]
             _log.info("serving", at=f"http://{host}:{port}", name=settings.name, cluster=settings.cluster)
             try:
-                await first_of(parts.following.run(), _http(make_app(parts, tokens), listener, parts))
+                await first_of(
+                    parts.following.run(), parts.board.run(), _http(make_app(parts, tokens), listener, parts)
+                )
             finally:
                 await parts.submitting.close()
 
@@ -85,6 +88,7 @@ def _parts(settings: GatewaySettings, bus: Bus) -> Parts:
         view=view,
         following=Following(bus, view),
         asking=asking,
+        board=Board(bus),
         submitting=Submitting(bus, view.book),
         stories=Stories(bus, view, asking),
         tally=Tally(),

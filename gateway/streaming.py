@@ -22,12 +22,14 @@ from gateway.resources.events import NodeEvent
 from gateway.view.core import items_of
 from gateway.view.ring import ALL_LOGS, Filter, Kept, Ring, position_text
 
-__all__ = ["NodeWatch", "Pulse", "Source"]
+__all__ = ["PULSE_HISTORY_S", "NodeWatch", "Pulse", "Source"]
 
 _log = structlog.get_logger("gateway.events")
 _encode = msgspec.json.Encoder().encode
 
 _TICK_S = 1.0
+PULSE_HISTORY_S = 5
+"""Single seconds that figures bring along: a reader that misses a tick or two has no hole in its charts."""
 _GATHER_S = 0.03
 """After news, a stream waits for more: a thousand entries a second are no thousand wake-ups."""
 _QUIET_S = 15.0
@@ -99,7 +101,14 @@ class Source:
     """The pieces of one stream. `wanted` are the kinds asked for, none: all."""
 
     def __init__(
-        self, parts: Parts, pulse: Pulse, position: dict[str, int], chosen: Filter | None, wanted: set[str]
+        self,
+        parts: Parts,
+        pulse: Pulse,
+        position: dict[str, int],
+        chosen: Filter | None,
+        wanted: set[str],
+        *,
+        board: bool = False,
     ) -> None:
         self._parts = parts
         self._pulse = pulse
@@ -108,6 +117,8 @@ class Source:
         self._stats = not wanted or "stats" in wanted
         self._nodes = not wanted or "node" in wanted
         self._number = pulse.nodes.number
+        self._board = board
+        self._board_ms = 0
 
     def __repr__(self) -> str:
         """Where the stream is."""
@@ -147,6 +158,10 @@ class Source:
             await watch.look()
             found += [b"event: node\ndata: %s\n\n" % data for data in watch.behind(self._number)]
             self._number = watch.number
+        board = self._parts.board
+        if self._board and board.at_ms != self._board_ms:
+            self._board_ms = board.at_ms
+            found.append(b"event: board\ndata: %s\n\n" % board.encoded)
         return found
 
     async def _entries(self) -> AsyncIterator[bytes]:

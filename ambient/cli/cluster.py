@@ -102,6 +102,7 @@ async def up(
         )
         err.print(f"  export NATS_URL={cluster.nats} AMBIENT_CLUSTER={name}")
         if cluster.http:
+            err.print(f"  dashboard: [bold]{cluster.http}/#token={cluster.token}[/]", soft_wrap=True)
             err.print(
                 f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}"
             )

@@ -60,6 +60,7 @@ class NodeView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     temperature_c: float | None = None
     energy_j: float = 0.0
     energy_method: str = ""
+    errors: int = 0
 
 
 class NodesReply(Struct, frozen=True):

@@ -36,7 +36,7 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """Per second, over the last ten seconds."""
+    """Per second, over the last ten seconds, or of one second of a history. `p50_ms` and `p99_ms` are its latencies, as in `Latency`."""
 
     asked: float = 0.0
     decided: float = 0.0
@@ -45,6 +45,8 @@ class Rates(Struct, frozen=True, kw_only=True):
     failed: float = 0.0
     dissents: float = 0.0
     energy_w: float = 0.0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
 
 
 class Latency(Struct, frozen=True, kw_only=True):

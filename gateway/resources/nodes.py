@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from bus.messages import Capabilities, NodeState
 from bus.messages.task import Token
+from gateway.resources.board import NodeSample
 from gateway.resources.common import Count
 
 __all__ = [
@@ -41,6 +42,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     temperature_c: float | None
     energy_j: float
     energy_method: str
+    errors: Count = 0
     safe_mode: str
 
 
@@ -84,7 +86,7 @@ class NodeDecision(Struct, frozen=True, kw_only=True):
 
 
 class NodeDetail(Struct, frozen=True, kw_only=True):
-    """One node: who it is, its score with its terms, its telemetry, its reputation, and its newest tasks."""
+    """One node: who it is, its score with its terms, its telemetry now and over the last minutes, its reputation, and its newest tasks."""
 
     node: str
     key: str
@@ -100,6 +102,7 @@ class NodeDetail(Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     telemetry: Telemetry
     history: list[NodeDecision]
+    samples: list[NodeSample]
 
 
 class Registration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

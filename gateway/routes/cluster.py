@@ -68,6 +68,8 @@ async def stats_of(parts: Parts, history_s: int = 0) -> Stats:
 
 
 async def _nodes(parts: Parts) -> dict[str, int]:
+    if parts.board.is_fresh:
+        return parts.board.states()
     try:
         return dict(Counter(node.state for node in await parts.asking.all_nodes()))
     except Unavailable as error:

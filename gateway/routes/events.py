@@ -59,6 +59,12 @@ async def events(
     client: Annotated[
         str | None, QueryParameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
     ] = None,
+    board: Annotated[
+        bool,
+        QueryParameter(
+            description="Also `event: board` each second, a NodeBoard without names: see `/api/v1/cluster/board`"
+        ),
+    ] = False,
 ) -> Stream:
     """`event: log` with a LogEvent, `event: stats` each second, `event: node` when a node's state changes. See `gateway.resources.events`."""
     parts = parts_of(request)
@@ -73,7 +79,7 @@ async def events(
             f"{limit}: close one, or ask another gateway", limit=limit, headers={"Retry-After": "5"}
         )
     wanted = {kind for kind in (kinds or "").split(",") if kind}
-    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted)
+    source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted, board=board)
     stream = trace_of(request).stream = source.pieces()
     return Stream(
         stream,

@@ -122,6 +122,7 @@ async def one(request: ApiRequest, node: NodePath) -> NodeDetail:
         capabilities=view.capabilities,
         telemetry=Telemetry(**{name: getattr(view, name) for name in Telemetry.__struct_fields__}),
         history=history_of(parts, node),
+        samples=parts.board.samples(node),
     )
 
 

@@ -95,9 +95,13 @@ def _quantile(bins: Counter[int], total: int, share: float) -> float:
 
 def _rates(seconds: list[_Second], span_s: int) -> Rates:
     counts: Counter[str] = Counter()
+    bins: Counter[int] = Counter()
     energy_j = 0.0
     for second in seconds:
         counts.update(second.counts)
+        bins.update(second.bins)
         energy_j += second.energy_j
     said = {name: round(count / span_s, 3) for name, count in counts.items()}
-    return Rates(**said, energy_w=round(energy_j / span_s, 6))
+    total = bins.total()
+    p50, p99 = (_quantile(bins, total, share) if total else None for share in (0.5, 0.99))
+    return Rates(**said, energy_w=round(energy_j / span_s, 6), p50_ms=p50, p99_ms=p99)
