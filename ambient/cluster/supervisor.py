@@ -7,20 +7,21 @@ supervisor that was killed. Logs are in `logs/`.
 
 import asyncio
 import contextlib
-import ctypes
 import datetime as dt
 import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
+from ambient.cluster.forks import Forks, Started
+from ambient.cluster.forkserver import die_with_parent
 from ambient.cluster.pages import describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
@@ -42,7 +43,6 @@ _STOP_ORDER = (
     (("coordinator", "verifier", "anchor"), 5.0),
     (("server",), 10.0),
 )
-_PR_SET_PDEATHSIG = 1
 _OFFERED = 0.8
 _DEATHS_AT_START = 3
 
@@ -57,7 +57,7 @@ class Running:
     def __init__(self, plan: ProcessPlan) -> None:
         self.plan = plan
         self.policy = RestartPolicy()
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Started | None = None
         self.wanted = True
 
     @property
@@ -95,6 +95,7 @@ class Supervisor:
         self.running: dict[str, Running] = {}
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
+        self._forks = Forks(self.plan.data)
 
     @property
     def nats(self) -> str:
@@ -173,6 +174,7 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        await self._forks.stop()
         if everyone:  # whoever started nothing wrote none: then it is that of the cluster that runs here
             (self.plan.data / "cluster.json").unlink(missing_ok=True)
 
@@ -217,16 +219,11 @@ class Supervisor:
             await asyncio.gather(ready, ended, return_exceptions=True)
 
     async def _spawn(self, running: Running) -> None:
-        log = (self.plan.data / "logs" / f"{running.plan.name}.log").open("ab")
-        with log:
-            running.process = await asyncio.create_subprocess_exec(
-                *running.plan.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # ctrl-C is for us: we let nodes drain before the server goes
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
+        log, command = self.plan.data / "logs" / f"{running.plan.name}.log", running.plan.command
+        if self._forks.can_start(command):
+            running.process = await self._forks.start(command, log, running.plan.name)
+        else:
+            running.process = await _start(command, log)
         self._describe()
         self._on_event(running.plan.name, "started")
 
@@ -326,6 +323,18 @@ class Supervisor:
         partial.replace(self.plan.data / "cluster.json")
 
 
+async def _start(command: Sequence[str], log: Path) -> asyncio.subprocess.Process:
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # ctrl-C is for us: we let nodes drain before the server goes
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
+
+
 async def _end(running: Running, wait_s: float) -> None:
     """SIGTERM, and SIGKILL for what has not ended after `wait_s`."""
     process = running.process
@@ -379,8 +388,3 @@ def _last_line(log: Path) -> str:
 def _share_mb(nodes: int) -> int:
     """What each of `nodes` on this machine may offer to guests: an equal part of most of what is free."""
     return max(64, int(psutil.virtual_memory().available * _OFFERED / max(nodes, 1)) // 2**20)
-
-
-def _die_with_parent() -> None:
-    """In the child, before exec: SIGTERM when the supervisor dies, even by SIGKILL (prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

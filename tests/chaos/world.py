@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from ambient.cluster import ClusterPlan, ProcessPlan, Supervisor
+from ambient.cluster.forks import Started
 from ambient.cluster.supervisor import Running
 from bus.connection import Bus
 from bus.subjects import LOGS as CUT_LOGS
@@ -105,7 +106,7 @@ class World(Supervisor):
             command = ("env", *self.clocks.environment(plan.name), *command)
         return await super().add(replace(plan, command=command))
 
-    async def twin(self, name: str) -> asyncio.subprocess.Process:
+    async def twin(self, name: str) -> Started:
         """Start the same process once more: the same name, the same folder, the same identity. Whoever asks for it ends it."""
         twin = Running(replace(self.running[name].plan, name=f"{name}.twin"))
         await self._spawn(twin)

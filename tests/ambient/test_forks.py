@@ -1,0 +1,123 @@
+"""Processes from the fork server are like any other: their own session, log, end and signals; and none outlives who made it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from ambient.cluster.forks import Forks
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere every process is a new interpreter"
+)
+COMMAND = (sys.executable, "-m", "ambient")
+WAITS = (*COMMAND, "coordinator", "--nats", "nats://127.0.0.1:9", "--log-level", "debug")
+"""A process that waits for a bus that is not there, for ever."""
+
+
+@pytest_asyncio.fixture
+async def forks(tmp_path: Path) -> AsyncIterator[Forks]:
+    (tmp_path / "logs").mkdir()
+    made = Forks(tmp_path)
+    yield made
+    await made.stop()
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not fact():
+            await asyncio.sleep(0.02)
+
+
+def open_files(pid: int) -> list[str]:
+    return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_child_is_the_command(forks: Forks, tmp_path: Path) -> None:
+    """It gets its arguments, writes behind what its log holds, and its exit code is known."""
+    log = tmp_path / "logs" / "one.log"
+    log.write_text("before\n")
+    told = await forks.start((*COMMAND, "--version"), log, "one")
+    wrong = await forks.start((*COMMAND, "no-such-command"), tmp_path / "logs" / "two.log", "two")
+    codes = [await asyncio.wait_for(each.wait(), 30) for each in (told, wrong)]
+
+    assert codes == [0, 2]
+    assert log.read_text().startswith("before\n")
+    assert log.read_text().count("\n") == 2
+    with pytest.raises(ProcessLookupError):
+        told.kill()
+
+
+async def test_children_have_their_own_session_and_signals(forks: Forks, tmp_path: Path) -> None:
+    """One is killed, one ends in order, the others never notice; no descriptor of the server is left in them."""
+    one, two, three = [await forks.start(WAITS, tmp_path / "logs" / "log", f"c{n}") for n in range(3)]
+    await until(lambda: (tmp_path / "logs" / "log").stat().st_size > 0)
+    sessions = {os.getsid(each.pid) for each in (one, two, three)}
+    held = await asyncio.to_thread(open_files, three.pid)
+    one.kill()
+    killed = await asyncio.wait_for(one.wait(), 30)
+    two.terminate()
+    ended = await asyncio.wait_for(two.wait(), 30)
+
+    assert sessions == {one.pid, two.pid, three.pid}
+    assert killed == -signal.SIGKILL
+    assert ended in (0, -signal.SIGTERM)  # it may not listen yet
+    assert three.returncode is None
+    assert not [each for each in held if "pidfd" in each]
+
+
+async def test_a_dead_server_takes_its_children_along_and_another_is_made(
+    forks: Forks, tmp_path: Path
+) -> None:
+    """Kill -9 of the fork server: the kernel tells its children to stop, they are known to be gone, and the next start works."""
+    log = tmp_path / "logs" / "log"
+    child = await forks.start(WAITS, log, "c")
+    parent = psutil.Process(child.pid).parent()
+    assert parent is not None
+    parent.kill()
+    code = await asyncio.wait_for(child.wait(), 30)
+    await until(lambda: is_gone(child.pid))
+    after = await forks.start((*COMMAND, "--version"), log, "after")
+
+    assert code == -signal.SIGTERM
+    assert await asyncio.wait_for(after.wait(), 30) == 0
+
+
+async def test_nothing_outlives_who_asked(tmp_path: Path) -> None:
+    """Kill -9 of the process with the other end: fork server and children are gone."""
+    (tmp_path / "logs").mkdir()
+    program = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom ambient.cluster.forks import Forks\n"
+        "async def main():\n"
+        f"    child = await Forks(Path({str(tmp_path)!r})).start({WAITS!r}, Path({str(tmp_path / 'log')!r}), 'c')\n"
+        "    print(child.pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    asker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert asker.stdout is not None
+    pid = int(await asyncio.wait_for(asker.stdout.readline(), 30))
+    server = psutil.Process(pid).ppid()
+    asker.kill()
+    await asker.wait()
+
+    await until(lambda: is_gone(pid) and is_gone(server))
+
+
+def test_only_our_own_commands_are_forked() -> None:
+    """What runs under another program, such as `env`, is started as it is."""
+    assert Forks.can_start(WAITS)
+    assert not Forks.can_start(("env", "A=1", *WAITS))
+    assert not Forks.can_start(("nats-server",))
