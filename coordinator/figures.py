@@ -11,6 +11,8 @@ from metrics.metric import STAGE_S
 
 __all__ = ["Figures", "Kind"]
 
+_MS = 1000
+
 type Kind = Literal["first", "retry", "more"]
 
 
@@ -23,26 +25,22 @@ class Figures:
         self.lost = 0
         self.gone = {"dead": 0, "left": 0}
         self.decided: dict[Kind, int] = {"first": 0, "retry": 0, "more": 0}
-        self.stages = {stage: Histogram(STAGE_S) for stage in ("decide", "run", "judge")}
-        self.whole = {status: Histogram(STAGE_S) for status in ("verified", "failed", "cancelled", "expired")}
-        self._decide, self._run, self._judge = self.stages.values()
+        self.stages = {stage: Histogram(STAGE_S, _MS) for stage in ("decide", "run", "judge")}
+        self.whole = {
+            status: Histogram(STAGE_S, _MS) for status in ("verified", "failed", "cancelled", "expired")
+        }
+        decide, run, judge = self.stages.values()
+        self.placed = decide.observe
+        """A first attempt is durable, so many milliseconds after its task was submitted."""
+        self.claimed = run.observe
+        """A node claims a result, so many milliseconds after it was told."""
+        self.judged = judge.observe
+        """There is a verdict, so many milliseconds after the last claim."""
 
     def __repr__(self) -> str:
         """How much was counted."""
         return f"Figures(read={self.read}, decided={self.decided}, lost={self.lost})"
 
-    def placed(self, waited_ms: int) -> None:
-        """A first attempt is durable, `waited_ms` after its task was submitted."""
-        self._decide.observe(max(0, waited_ms) / 1000)
-
-    def claimed(self, took_ms: int) -> None:
-        """A node claims a result, `took_ms` after it was told."""
-        self._run.observe(max(0, took_ms) / 1000)
-
-    def judged(self, took_ms: int) -> None:
-        """There is a verdict, `took_ms` after the last claim."""
-        self._judge.observe(max(0, took_ms) / 1000)
-
     def ended(self, task: str, status: str, took_ms: int) -> None:
         """There is a verdict, `took_ms` after the task was submitted."""
-        self.whole[status].observe_of(max(0, took_ms) / 1000, task)
+        self.whole[status].observe_of(took_ms, task)

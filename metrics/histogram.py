@@ -27,15 +27,22 @@ class Bucket(NamedTuple):
 
 
 class Histogram:
-    """Values by buckets; a value on a bound belongs below it, as Prometheus' `le` says."""
+    """Values by buckets; a value on a bound belongs below it, as Prometheus' `le` says.
 
-    __slots__ = ("_counts", "_examples", "bounds", "sum")
+    `scale` is how many of the units in which values come make one of the units of the bounds (1000 for milliseconds against seconds): so that
+    nothing is divided for each value.
+    """
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    __slots__ = ("_counts", "_edges", "_examples", "_scale", "_sum", "bounds")
+
+    def __init__(self, bounds: Sequence[float], scale: int = 1) -> None:
         self.bounds = tuple(bounds)
-        self.sum = 0.0
+        self._scale = scale
+        # Rounded: 0.3 s are 300 ms, and not 299.99999999999994.
+        self._edges = [round(bound * scale, 9) for bound in self.bounds]
+        self._sum = 0.0
         self._counts = [0] * (len(self.bounds) + 1)
-        self._examples: list[Example | None] = [None] * len(self._counts)
+        self._examples: list[tuple[str, float] | None] = [None] * len(self._counts)
 
     def __repr__(self) -> str:
         """How much was counted."""
@@ -46,19 +53,29 @@ class Histogram:
         """How many values there were."""
         return sum(self._counts)
 
+    @property
+    def sum(self) -> float:
+        """Of all values, in the unit of the bounds."""
+        return self._sum / self._scale
+
     def observe(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+        """Count one value; a negative one (clocks that differ) counts as 0, as a sum must never fall."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        if value > 0:
+            self._sum += value
 
     def observe_of(self, value: float, of: str) -> None:
         """Count one value, and remember what it was of."""
-        at = bisect_left(self.bounds, value)
+        at = bisect_left(self._edges, value)
         self._counts[at] += 1
-        self._examples[at] = Example(of, value)
-        self.sum += value
+        self._examples[at] = (of, value)
+        if value > 0:
+            self._sum += value
 
     def buckets(self) -> Iterator[Bucket]:
         """Cumulative, the last one with the bound infinity."""
         bounds = (*self.bounds, float("inf"))
-        return map(Bucket, bounds, accumulate(self._counts), self._examples)
+        return map(Bucket, bounds, accumulate(self._counts), map(self._example, self._examples))
+
+    def _example(self, kept: tuple[str, float] | None) -> Example | None:
+        return None if kept is None else Example(kept[0], max(0.0, kept[1]) / self._scale)

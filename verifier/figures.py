@@ -5,7 +5,7 @@ Only lines that are durable are counted, and by who wrote them, so that the sum 
 
 from collections import Counter
 
-from bus.messages import Inconclusive, Late, Verdict, VerdictLine
+from bus.messages import Inconclusive, Late, Verdict, VerdictLine, VerifyPolicy
 
 __all__ = ["Figures"]
 
@@ -15,12 +15,14 @@ _REASONS = frozenset(
 )
 """Those of the sandbox and of the coordinator; whatever else a newer peer says is `other`, as a label must have few values."""
 
+_USUAL = {"measured:rapl": "measured", "estimated:tdp": "estimated"}
+
 
 class Figures:
     """Counts; `ignored` is kept by the cores of all terms."""
 
     def __init__(self) -> None:
-        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self.verdicts: Counter[tuple[str, type[VerifyPolicy]]] = Counter()
         self.unverified: Counter[str] = Counter()
         self.energy_j = {"measured": 0.0, "estimated": 0.0, "mixed": 0.0}
         self.ignored: Counter[str] = Counter()
@@ -42,13 +44,15 @@ class Figures:
             self.dissents += not message.agrees
 
     def _verdict(self, verdict: Verdict) -> None:
-        self.verdicts[verdict.status, str(verdict.verify.__struct_config__.tag)] += 1
-        self.dissents += len(verdict.dissent)
+        self.verdicts[verdict.status, type(verdict.verify)] += 1
+        if verdict.dissent:
+            self.dissents += len(verdict.dissent)
         if verdict.status != "verified":
             self.unverified[verdict.reason if verdict.reason in _REASONS else "other"] += 1
         if verdict.agree:
             self.fuel += verdict.fuel
-            self.energy_j[_method(verdict.energy_method)] += verdict.energy_j
+            said = verdict.energy_method
+            self.energy_j[_USUAL.get(said) or _method(said)] += verdict.energy_j
 
 
 def _method(said: str) -> str:

@@ -1,7 +1,9 @@
 """What a verifier says of its verdicts to Prometheus."""
 
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, get_args
 
+from bus.messages import VerifyPolicy
 from bus.terms import Tally
 from verifier.figures import Figures
 from verifier.term import Term
@@ -12,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["verdicts"]
 
 _STATUSES = ("verified", "failed", "cancelled", "expired")
-_POLICIES = ("signature", "quorum")
+_POLICIES: tuple[type[VerifyPolicy], ...] = get_args(VerifyPolicy)
 
 
 def verdicts(tally: Tally, figures: Figures) -> "Source":
     """The source of one process. What has not happened yet is told as 0, so that the first time is seen as a rise."""
 
     async def say(board: "Board") -> None:
-        pairs = {(status, policy): 0 for status in _STATUSES for policy in _POLICIES}
-        for (status, policy), count in (pairs | figures.verdicts).items():
-            board.say("ambient_verdicts_total", count, status=status, policy=policy)
+        for status, policy in product(_STATUSES, _POLICIES):
+            count = figures.verdicts[status, policy]
+            board.say("ambient_verdicts_total", count, status=status, policy=_tag(policy))
         for reason, count in ({"attempts": 0, "deadline": 0} | figures.unverified).items():
             board.say("ambient_unverified_total", count, reason=reason)
         for reason, count in ({"wrong key": 0, "future decision": 0} | figures.ignored).items():
@@ -35,3 +37,8 @@ def verdicts(tally: Tally, figures: Figures) -> "Source":
             board.say("ambient_held_results", tally.term.held)
 
     return say
+
+
+def _tag(policy: type[VerifyPolicy]) -> str:
+    """Its name on the wire."""
+    return str(policy.__struct_config__.tag)

@@ -98,6 +98,24 @@ _PROCESSES = Row("Processes", (
     ),
 ))  # fmt: skip
 
+_GATEWAY = Row("Gateways", (
+    Panel(
+        "Requests", "reqps",
+        "Answers by class of status. `4xx` are callers' mistakes and limits, told with their reason; `5xx` are ours: see the gateway's log and whether the services that it asks lead.",
+        (Query("sum by (status) (rate(ambient_gateway_requests_total{@}[$__rate_interval]))", "{{status}}"),), "stack",
+    ),
+    Panel(
+        "Refused tokens", "short",
+        "Requests with a token that is none or may not do what was asked. A burst is somebody who tries: look where they come from, and who lost a token (`ambient token`).",
+        (Query("sum(increase(ambient_gateway_refused_tokens_total{@}[$__rate_interval]))", "refused"),), "steps", Limit(10, 100),
+    ),
+    Panel(
+        "Event streams", "short",
+        "Clients that watch events. Each costs the gateway some memory and every event a write: many of them want a second gateway.",
+        (Query("sum by (instance) (ambient_gateway_event_streams{@})", "{{instance}}"),),
+    ),
+))  # fmt: skip
+
 _NATS = Row("NATS servers", (
     Panel(
         "Servers that answer", "short",
@@ -144,5 +162,5 @@ _NATS = Row("NATS servers", (
 BOARD = Board(
     "ambient-cluster", "Ambient: Cluster",
     "Whether the cluster is up, who leads, and whether every part keeps up.",
-    (_HEALTH, _WORK, _LEADING, _LOGS, _PROCESSES, _NATS),
+    (_HEALTH, _WORK, _LEADING, _LOGS, _PROCESSES, _GATEWAY, _NATS),
 )  # fmt: skip

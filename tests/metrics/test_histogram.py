@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics.histogram import Histogram
+from metrics.metric import GUEST_S, STAGE_S
 
 BOUNDS = (0.1, 1.0, 10.0)
 
@@ -20,6 +21,30 @@ def test_a_bucket_holds_what_is_at_most_its_bound(values: list[float]) -> None:
     wanted = [(bound, sum(value <= bound for value in values)) for bound in (*BOUNDS, float("inf"))]
     assert found == wanted
     assert histogram.sum == pytest.approx(sum(values))
+
+
+@given(st.lists(st.integers(-5, 3_000_000)))
+def test_milliseconds_are_counted_against_seconds(values: list[int]) -> None:
+    """As if each were divided by a thousand; what clocks that differ made negative counts as 0, and the sum never falls."""
+    scaled, plain = Histogram(STAGE_S, 1000), Histogram(STAGE_S)
+    sums = [0.0]
+    for value in values:
+        scaled.observe(value)
+        plain.observe(max(0, value) / 1000)
+        sums.append(scaled.sum)
+
+    assert [bucket.total for bucket in scaled.buckets()] == [bucket.total for bucket in plain.buckets()]
+    assert scaled.sum == pytest.approx(plain.sum)
+    assert sums == sorted(sums)
+
+
+@pytest.mark.parametrize("bound", [*STAGE_S, *GUEST_S])
+def test_a_bound_in_milliseconds_is_exactly_that(bound: float) -> None:
+    """0.3 s are 300 ms, and not a hair less."""
+    histogram = Histogram((bound,), 1000)
+    histogram.observe(float(f"{bound * 1000:.6f}"))
+
+    assert next(iter(histogram.buckets())).total == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.text(max_size=3)), min_size=1))

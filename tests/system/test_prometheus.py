@@ -153,13 +153,14 @@ async def unanswered(server: Prometheus, asked: list[Asked]) -> list[Asked]:
     PROMETHEUS is None, reason="Prometheus is not installed (Debian: apt-get install prometheus)"
 )
 async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path) -> None:
-    """Of a cluster with two coordinators, a liar among its nodes, and faults; and what happened shows in it."""
+    """Of a cluster with two coordinators, a liar among its nodes, and faults; and what happened shows in it. The configuration that the cluster wrote for others is one, too."""
     plan = ClusterPlan(
         data=tmp_path / "cluster",
         cluster="sys",
         nodes=4,
         coordinators=2,
         anchors=1,
+        gateways=1,
         slots=1,
         extra_nodes=("liar",),
         node_options={"liar": ("--fault", "lie")},
@@ -187,4 +188,14 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
     assert [each for each in left if each.of not in SENSORS] == []
     assert {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}
     assert len(rules) == len(of_rules())
-    assert set(jobs) == {"ambient-coordinator", "ambient-verifier", "ambient-anchor", "ambient-node"}
+    configured = await asyncio.create_subprocess_exec(
+        "promtool", "check", "config", plan.data / "prometheus.yml", stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await configured.wait() == 0
+    assert set(jobs) == {
+        "ambient-coordinator",
+        "ambient-verifier",
+        "ambient-anchor",
+        "ambient-gateway",
+        "ambient-node",
+    }
