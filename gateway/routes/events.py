@@ -57,7 +57,7 @@ async def events(
     client: Annotated[
         str | None, Parameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
     ] = None,
-    board: Annotated[  # noqa: FBT002 -- a query parameter
+    board: Annotated[
         bool,
         Parameter(
             description="Also `event: board` each second, a NodeBoard without names: see `/api/v1/cluster/board`"

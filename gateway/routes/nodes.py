@@ -35,7 +35,7 @@ from gateway.resources.nodes import (
     Telemetry,
     Terms,
 )
-from gateway.routes.answers import problems
+from gateway.routes.answers import LEAST_0, problems
 from gateway.view.book import Record
 
 __all__ = ["drain", "list_nodes", "one", "register", "remove", "undrain"]
@@ -202,7 +202,13 @@ async def drain(
     request: ApiRequest,
     node: NodePath,
     finish_ms: Annotated[
-        int | None, Parameter(ge=0, le=86_400_000, description="How long guests that run may take to finish")
+        int | None,
+        Parameter(
+            ge=0,
+            schema_extra=LEAST_0,
+            le=86_400_000,
+            description="How long guests that run may take to finish",
+        ),
     ] = None,
 ) -> Draining:
     """Ask again until it is `empty`. The node stays, without work, until `undrain` or its next start. Operators only."""

@@ -17,7 +17,7 @@ from gateway.edge import Receive, Scope, Trace
 from gateway.errors import Conflict, Forbidden, NotFound, Refused
 from gateway.parts import ApiRequest, Parts, caller_of, full_name, need, parts_of, trace_of
 from gateway.resources.tasks import Submitted, TaskDetail, TaskOrder, TaskPage, TaskSummary, Why
-from gateway.routes.answers import problems
+from gateway.routes.answers import LEAST_0, problems
 from gateway.tokens import Caller
 
 __all__ = ["cancel", "list_tasks", "one", "output", "quick_one", "quick_submit", "submit", "why"]
@@ -152,7 +152,10 @@ async def one(
     request: ApiRequest,
     task: TaskPath,
     wait_s: Annotated[
-        float, Parameter(ge=0, le=_MOST_WAIT_S, description="Wait so long for its verdict, at most")
+        float,
+        Parameter(
+            ge=0, schema_extra=LEAST_0, le=_MOST_WAIT_S, description="Wait so long for its verdict, at most"
+        ),
     ] = 0.0,
 ) -> TaskDetail:
     """Asked, decided, claimed, accepted, proven: with who and when."""
