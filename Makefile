@@ -13,11 +13,13 @@ help:
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
 	@echo 'make test-btcd    publish over the wire on btcd, a Bitcoin node that Go builds in half a minute'
+	@echo 'make nats-server  build a NATS server that elects leaders within 3 s (needs Go; see docs/guarantees.md)'
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make image        build the image of a node with buildah, without a daemon (TARGET=services, TARGET=all)'
 	@echo 'make test-image   build it, and run the node from it against a cluster: read-only, as uid 1000, to a verdict'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
+	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
 	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks;'
 	@echo '                  make screenshots: pictures of the dashboard'
 	@echo 'make clean        remove .venv and every cache'
@@ -60,6 +62,13 @@ test-image: $(BIN)/.dev
 $(BIN)/btcd: $(BIN)/python
 	@GOBIN="$$PWD/$(BIN)" go install github.com/btcsuite/btcd@v0.26.2
 
+# NATS' own server, released and unchanged but for the spans after which three servers elect a leader anew.
+nats-server: $(BIN)/nats-server
+
+$(BIN)/nats-server: $(BIN)/python deploy/nats-server/main.go deploy/nats-server/go.mod
+	@cd deploy/nats-server && go build -trimpath -ldflags '-s -w' -o ../../$@ .
+	@echo 'Built $@: AMBIENT_NATS_SERVER=$@ ambient up --servers 3'
+
 check: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -70,7 +79,12 @@ check: $(BIN)/.dev
 	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/manual.py --check
 	$(BIN)/python tools/javascript.py
+
+# docs/cli.md and the manual page, from the command itself.
+manual: $(BIN)/.dev
+	@$(BIN)/python tools/manual.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all
@@ -115,4 +129,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd image test-image sim chaos check recording figures screenshots bench constraints clean
+.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures screenshots bench constraints clean

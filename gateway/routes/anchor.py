@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from bus.messages import CheckpointReply, CheckpointRequest
 from gateway.errors import Conflict, Refused
@@ -36,7 +36,7 @@ async def checkpoint(
     request: ApiRequest,
     old: Annotated[
         int,
-        Parameter(
+        QueryParameter(
             ge=0, schema_extra=LEAST_0, le=2**53, description="Leaves of the state that it must begin with"
         ),
     ] = 0,

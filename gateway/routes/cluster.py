@@ -7,7 +7,7 @@ from typing import Annotated
 
 import structlog
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from bus.errors import BusError
 from bus.streams import Extent, extent
@@ -32,7 +32,7 @@ async def stats(
     request: ApiRequest,
     history_s: Annotated[
         int,
-        Parameter(
+        QueryParameter(
             ge=0,
             schema_extra=LEAST_0,
             le=HISTORY_S,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from bus.messages import BalanceReply, BalanceRequest, EnergyReply, EnergyRequest, PurseReply, PurseRequest
 from bus.subjects import TOKEN_PATTERN
@@ -20,11 +20,11 @@ __all__ = ["balance", "balance_proof", "energy", "energy_proof", "nodes_energy",
 _DOCUMENT = {
     200: ResponseSpec(ProofDocument, description="The proof, byte for byte", generate_examples=False)
 }
-_Kind = Annotated[Literal["client", "node"], Parameter(description="`client` or `node`")]
-_Name = Annotated[str, Parameter(pattern=TOKEN_PATTERN)]
+_Kind = Annotated[Literal["client", "node"], PathParameter(description="`client` or `node`")]
+_Name = Annotated[str, PathParameter(pattern=TOKEN_PATTERN)]
 _Month = Annotated[
     str | None,
-    Parameter(pattern="^[0-9]{4}-[0-9]{2}$", description="`2026-07`, UTC; the newest one if not given"),
+    QueryParameter(pattern="^[0-9]{4}-[0-9]{2}$", description="`2026-07`, UTC; the newest one if not given"),
 ]
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from bus.blobs import MAX_BLOB_BYTES, Blobs
 from bus.wire import sha256_hex
@@ -79,7 +79,7 @@ def list_modules(request: ApiRequest) -> ModulePage:
     responses=problems(400, 404, 503),
 )
 async def report(
-    request: ApiRequest, digest: Annotated[str, Parameter(pattern=_DIGEST, description="`sha256:…`")]
+    request: ApiRequest, digest: Annotated[str, PathParameter(pattern=_DIGEST, description="`sha256:…`")]
 ) -> ModuleReport:
     """Read from its sections: what it imports and exports, and whether nodes take it. `ambient check` also runs it."""
     with answered():

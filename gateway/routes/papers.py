@@ -11,6 +11,7 @@ from importlib.resources import files
 
 import msgspec
 from litestar import Response, get
+from litestar.params import FromPath
 
 from gateway.errors import AssetsUnusable, NotFound
 from gateway.parts import ApiRequest
@@ -72,7 +73,7 @@ def page() -> Response[bytes]:
 
 
 @get("/swagger-ui/{name:str}", include_in_schema=False, sync_to_thread=True)
-def asset(name: str) -> Response[bytes]:
+def asset(name: FromPath[str]) -> Response[bytes]:
     """One of its files. Raises `NotFound`, also for one that is not what it should be."""
     if name == "start.js":
         return Response(_START, media_type="text/javascript", headers={"Cache-Control": _KEPT})

@@ -9,7 +9,7 @@ from typing import Annotated
 import structlog
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from anchor.receipt.account_check import AccountReport
 from anchor.receipt.check import Report, check
@@ -101,9 +101,9 @@ async def _evidence(bus: Bus, sequence: int, line: int) -> Statement | None:
 async def verify(
     request: ApiRequest,
     task: Annotated[
-        str | None, Parameter(max_length=130, description="The task that it must be of, `<client>.<id>`")
+        str | None, QueryParameter(max_length=130, description="The task that it must be of, `<client>.<id>`")
     ] = None,
-    final: Annotated[bool, Parameter(description="There must be a block")] = False,
+    final: Annotated[bool, QueryParameter(description="There must be a block")] = False,
 ) -> ReceiptReport:
     """Of a task or of an account. Answers 200 also where it does not hold: `holds` says it, `link` where, `error` why."""
     data = await file_of(request, _MOST_BYTES)
@@ -171,7 +171,7 @@ async def verify_proof(
     request: ApiRequest,
     commitment: Annotated[
         str | None,
-        Parameter(
+        QueryParameter(
             pattern="^[0-9a-f]{64}$", description="The commitment to its state, in hex, that it must lead to"
         ),
     ] = None,

@@ -55,6 +55,16 @@ async def test_a_port_that_is_taken_is_told_and_leaves_no_process(tmp_path: Path
         _ = twin.pid
 
 
+def test_another_server_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`AMBIENT_NATS_SERVER` is used as it is; what is no program is refused with its name."""
+    monkeypatch.setenv("AMBIENT_NATS_SERVER", sys.executable)
+    assert NatsServer(tmp_path).command()[0] == sys.executable
+
+    monkeypatch.setenv("AMBIENT_NATS_SERVER", str(tmp_path / "none"))
+    with pytest.raises(ServerFailed, match=r"AMBIENT_NATS_SERVER names .*none, which is no program"):
+        NatsServer(tmp_path).command()
+
+
 async def test_a_stopped_server_has_no_process(tmp_path: Path) -> None:
     """Stopped in order or found dead: both are told as not running, and stopping again does nothing."""
     server = await NatsServer(tmp_path).start()
