@@ -19,6 +19,7 @@ help:
 	@echo 'make test-image   build it, and run the node from it against a cluster: read-only, as uid 1000, to a verdict'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
+	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
 	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
 	@echo 'make clean        remove .venv and every cache'
 	@echo
@@ -77,7 +78,12 @@ check: $(BIN)/.dev
 	$(BIN)/python -m metrics.paper --check
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/manual.py --check
 	$(BIN)/python tools/javascript.py
+
+# docs/cli.md and the manual page, from the command itself.
+manual: $(BIN)/.dev
+	@$(BIN)/python tools/manual.py
 
 # Needs the demo to be true: it fails otherwise and records nothing.
 recording: $(BIN)/.all
@@ -119,4 +125,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures bench constraints clean

@@ -3,10 +3,13 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
-from ambient.settings import ConnectionSettings
+from ambient import machine
+from ambient.finding import Finding
+from ambient.settings import ConnectionSettings, default_data, read_cluster_file
 from bus.connection import Bus
 from bus.errors import BusError, NoResponder
 from bus.messages import NodesReply, RoomReply, ServiceHealth
@@ -15,19 +18,11 @@ from bus.subjects import LOGS
 __all__ = ["Finding", "examine"]
 
 _SLOW_MS = 100.0
+_TRIED = (2, 15)
 _SKEW_S = 2.0
 _NEARLY_FULL = 0.8
 _OPTIONAL = {"anchor": "verdicts get no receipts"}
 _SET_UP = "set the cluster up with `ambient up` or `ambient server`, or correct AMBIENT_CLUSTER"
-
-
-class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that was examined; `cure` says what to do where it is not well."""
-
-    subject: str
-    ok: bool
-    detail: str
-    cure: str = ""
 
 
 class _StreamState(msgspec.Struct):
@@ -45,25 +40,35 @@ class _StreamInfo(msgspec.Struct):
     ts: datetime | None = None
 
 
-async def examine(settings: ConnectionSettings) -> list[Finding]:
-    """Examine server, logs, services and nodes; what cannot be reached ends the list."""
+async def examine(settings: ConnectionSettings, folder: Path | None = None) -> list[Finding]:
+    """Examine this machine (the data in `folder`, by default where `ambient up` keeps it), then server, logs, services and nodes.
+
+    What cannot be reached ends the list.
+    """
+    here = await _here(folder or default_data(settings.cluster))
     try:
         bus = await Bus.connect(settings.nats, cluster=settings.cluster, name="ambient-doctor", timeout_s=2)
     except BusError as error:
-        return [
-            Finding(
-                "server",
-                ok=False,
-                detail=str(error),
-                cure="start a cluster with `ambient up`, or set NATS_URL",
-            )
-        ]
+        there = await machine.who_listens(settings.nats)
+        cure = "start a cluster with `ambient up`, or set NATS_URL"
+        return [*here, Finding("server", ok=False, detail=f"{error} ({there})", cure=cure)]
     async with bus:
-        return [finding async for finding in _examine(bus)]
+        return [*here, *[finding async for finding in _examine(bus)]]
+
+
+async def _here(folder: Path) -> list[Finding]:
+    """Of this machine, if it holds data of the cluster."""
+    try:
+        found = [machine.disk(folder), machine.permissions(folder)]
+    except FileNotFoundError:
+        return []
+    described = read_cluster_file(folder)
+    return [*found, await machine.ports(described)] if described else found
 
 
 async def _examine(bus: Bus) -> AsyncIterator[Finding]:
     yield await _server(bus)
+    yield _version(bus)
     for log in (*LOGS, "anchors", "blobs"):
         finding = await _log(bus, log)
         yield finding
@@ -92,6 +97,18 @@ async def _server(bus: Bus) -> Finding:
         else "nodes on this link will enter safe mode: use a nearer server or a leaf node"
     )
     return Finding("server", ok=not cure, detail=detail, cure=cure)
+
+
+def _version(bus: Bus) -> Finding:
+    version = bus.client.connected_server_version
+    is_old = (version.major, version.minor) < _TRIED
+    tried = ".".join(map(str, _TRIED))
+    return Finding(
+        "version",
+        ok=not is_old,
+        detail=f"nats-server {version.major}.{version.minor}; all that is promised was tried with {tried}",
+        cure=f"upgrade the servers, one after the other, to {tried} or newer" if is_old else "",
+    )
 
 
 async def _info(bus: Bus, log: str) -> _StreamInfo:

@@ -21,10 +21,11 @@ from ambient.cli import (
     nodes,
     processes,
     receipts,
+    status,
     tasks,
     tracing,
 )
-from ambient.cli.exits import Exit
+from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
 from ambient.cli.output import PLAIN_RENDERER, err
 from ambient.errors import (
     AmbientError,
@@ -58,8 +59,7 @@ app = App(
     help="Run WebAssembly on machines that are not yours, and get results that are verified.",
     version=_version,
     result_action="return_value",
-    help_epilogue="Exit codes: "
-    + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit),
+    help_epilogue=f"{in_short()}; `ambient node` has its own from 3 on: see `ambient node --help`.",
 )
 app.register_install_completion_command()
 
@@ -78,9 +78,15 @@ for commands in (
         app.command(command, name=command.__name__.rstrip("_"))
 
 # `ambient node` is the process itself; the words behind it are said to one that runs, by its name.
-_node = App(name="node", result_action="return_value")
+_node = App(
+    name="node",
+    result_action="return_value",
+    help_epilogue="Exit codes of the node: "
+    + "; ".join(f"{code} {meant}" for code, meant in NODE.items())
+    + ".",
+)
 _node.default(processes.node)
-for command in drains.commands:
+for command in (*drains.commands, *status.commands):
     _node.command(command)
 app.command(_node)
 app.command(gateway.gateway)
@@ -97,7 +103,7 @@ def main() -> None:
     except CycloptsError:
         code = Exit.USAGE  # cyclopts has printed what is wrong
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         code = 0  # the reader of our output (head, less) has seen enough
     except Exception as error:  # noqa: BLE001 -- the outermost edge: every known error becomes a sentence and a code

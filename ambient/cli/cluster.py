@@ -1,16 +1,20 @@
 """`up` and `demo`: a whole cluster on this machine."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import err, print_json
+from ambient.cli.starting import Starting, where_lines
 from ambient.extras import needs
 from ambient.settings import default_data, read_cluster_file
 from bus.terms import stop_signals
+
+if TYPE_CHECKING:
+    from ambient.cluster import ClusterPlan
 
 __all__ = ["commands"]
 
@@ -92,26 +96,24 @@ async def up(
         service_options={"anchor": ("--anchor-every", str(anchor_every))},
     )
     stop = stop_signals()
-    async with Supervisor(
-        plan, on_event=lambda process, what: err.print(f"[dim]{process}[/] {what}"), metrics=metrics
-    ) as cluster:
-        if connection.json:
-            print_json(read_cluster_file(plan.data))
-        err.print(
-            f"[bold green]up[/]: {nodes} nodes, cluster [bold]{name}[/], NATS at [bold]{cluster.nats}[/]"
-        )
-        err.print(f"  export NATS_URL={cluster.nats} AMBIENT_CLUSTER={name}")
-        if cluster.http:
-            err.print(f"  dashboard: [bold]{cluster.http}/#token={cluster.token}[/]", soft_wrap=True)
-            err.print(
-                f"  REST API at [bold]{cluster.http}[/] (described at /swagger-ui), token {cluster.token}"
-            )
-        if metrics:
-            err.print(f"  metrics: prometheus --config.file {plan.data / 'prometheus.yml'}")
-        err.print(f"  data, logs and cluster.json in {plan.data}; ctrl-C drains and stops")
-        await stop.wait()
-        err.print("draining …")
+    starting = Starting(_steps(plan))
+    with starting.shown():
+        async with Supervisor(plan, on_event=starting.event, metrics=metrics):
+            starting.end()
+            described = read_cluster_file(plan.data)
+            if connection.json:
+                print_json(described)
+            for line in where_lines(described, nodes=nodes):
+                err.print(line)
+            await stop.wait()
+            err.print("draining …")
     return Exit.OK
+
+
+def _steps(plan: "ClusterPlan") -> int:
+    """How many things happen until a cluster is up: every process starts, one of each service leads, gateways serve, nodes are healthy."""
+    leaders = sum(1 for count in (plan.coordinators, plan.verifiers, plan.anchors) if count)
+    return plan.servers + len(plan.services("")) + leaders + plan.gateways + len(plan.node_names())
 
 
 async def demo(

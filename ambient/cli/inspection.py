@@ -63,9 +63,18 @@ async def health(*, connection: Connection = Connection()) -> Exit:
     return Exit.OK if found.ok else Exit.NOT_VERIFIED
 
 
-async def doctor(*, connection: Connection = Connection()) -> Exit:
-    """Look for what is wrong, from the server to the nodes, each finding with its cure."""
-    findings = await examine(connection.settings)
+async def doctor(
+    *,
+    data: Annotated[
+        Path | None,
+        Parameter(
+            env_var="AMBIENT_DATA", help="Data folder on this machine. Default: where `ambient up` keeps it."
+        ),
+    ] = None,
+    connection: Connection = Connection(),
+) -> Exit:
+    """Look for what is wrong, from this machine and the server to the nodes, each finding with its cure."""
+    findings = await examine(connection.settings, data)
     if connection.json:
         print_json(findings)
     else:

@@ -1,23 +1,29 @@
-"""`nodes` and `watch`: who is in the mesh, and what goes on."""
+"""`nodes`, `top` and `watch`: who is in the mesh, and what goes on."""
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
+from rich.console import Group
 from rich.live import Live
 
-from ambient import ClusterHealth
 from ambient.cli.exits import Exit
+from ambient.cli.looks import Look, looks
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json
 from ambient.cli.tasks import open_client
-from ambient.cli.views import dashboard, nodes_table
-from ambient.client import Client
-from bus.messages import NodeView
+from ambient.cli.views import BY, dashboard, nodes_table, top_table
 
 __all__ = ["commands"]
+
+_TASKS = 5
+"""The newest ones say what is going on; `ambient tasks` lists more."""
+
+_Every = Annotated[
+    float, Parameter(name="--every", validator=validators.Number(gt=0), help="Seconds between two looks.")
+]
+_Times = Annotated[int | None, Parameter(validator=validators.Number(gte=1), help="End after so many looks.")]
 
 
 async def nodes(
@@ -34,42 +40,88 @@ async def nodes(
     return Exit.OK
 
 
-async def watch(
+async def top(
     *,
-    every_s: Annotated[
-        float, Parameter(name="--every", validator=validators.Number(gt=0), help="Seconds between two looks.")
-    ] = 1.0,
-    times: Annotated[
-        int | None, Parameter(validator=validators.Number(gte=1), help="End after so many looks.")
+    sort: Annotated[
+        Literal["rate", "load", "watts", "score", "ping", "name"],
+        Parameter(help="What the first row has most of; of ping and name, least."),
+    ] = "rate",
+    limit: Annotated[
+        int | None,
+        Parameter(validator=validators.Number(gte=1), help="Rows. Default: what the terminal has room for."),
     ] = None,
+    every_s: _Every = 1.0,
+    times: _Times = None,
     connection: Connection = Connection(),
 ) -> Exit:
-    """Show nodes and queues, live; with `--json` one line a look."""
+    """Show the nodes that do most, live: results per second, slots, processor, memory, watts. With `--json` one line a look."""
+
+    def drawn(look: Look) -> Group:
+        return top_table(look.nodes, look.rates, sort=BY[sort], limit=limit or _rows())
+
+    def told(look: Look) -> Any:
+        ordered = sorted(look.nodes, key=lambda node: BY[sort](node, look.rates.nodes[node.node]))
+        return [
+            {"rate": look.rates.nodes[node.node], "node": node} for node in ordered[: limit or len(ordered)]
+        ]
+
     async with open_client(connection) as client:
-        if connection.json:
-            async for health, found in _looks(client, every_s, times):
-                print_json({"health": health, "nodes": found})
-        elif not out.is_terminal:
-            async for health, found in _looks(client, every_s, times):
-                out.print(dashboard(health, found), "")
-                sys.stdout.flush()
-        else:
-            with Live(console=out, auto_refresh=False) as live:
-                async for health, found in _looks(client, every_s, times):
-                    live.update(dashboard(health, found), refresh=True)
+        await _show(looks(client, every_s, times), drawn, told, connection)
     return Exit.OK
 
 
-commands = (nodes, watch)
+async def watch(
+    *, every_s: _Every = 1.0, times: _Times = None, connection: Connection = Connection()
+) -> Exit:
+    """Show verdicts per second, services, the newest tasks and nodes, live; with `--json` one line a look."""
+
+    def drawn(look: Look) -> Group:
+        return dashboard(look.health, look.nodes, look.tasks, look.rates, rows=_rows(look))
+
+    def told(look: Look) -> Any:
+        return {
+            "health": look.health,
+            "nodes": look.nodes,
+            "tasks": look.tasks,
+            "verdicts_per_s": look.rates.verdicts_per_s,
+            "watts": look.rates.watts,
+        }
+
+    async with open_client(connection) as client:
+        await _show(looks(client, every_s, times, tasks=_TASKS), drawn, told, connection)
+    return Exit.OK
 
 
-async def _looks(
-    client: Client, every_s: float, times: int | None
-) -> AsyncIterator[tuple[ClusterHealth, list[NodeView]]]:
-    looks = 0
-    while True:
-        yield await asyncio.gather(client.health(), client.nodes())
-        looks += 1
-        if looks == times:
-            return
-        await asyncio.sleep(every_s)
+commands = (nodes, top, watch)
+
+
+async def _show(
+    seen: AsyncIterator[Look],
+    drawn: Callable[[Look], Group],
+    told: Callable[[Look], Any],
+    connection: Connection,
+) -> None:
+    """Live on a terminal, one after the other in a pipe, as lines of JSON where that is wanted."""
+    if connection.json:
+        async for look in seen:
+            print_json(told(look))
+    elif not out.is_terminal:
+        async for look in seen:
+            out.print(drawn(look), "")
+            sys.stdout.flush()
+    else:
+        with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+            async for look in seen:
+                live.update(drawn(look), refresh=True)
+
+
+_HEAD = 4
+"""Lines above and below the rows of a table: its header, the notes, and the prompt."""
+
+
+def _rows(look: Look | None = None) -> int | None:
+    """How many nodes a terminal has room for, below what else is shown; None (all) for a pipe."""
+    if not out.is_terminal:
+        return None
+    above = 0 if look is None else 8 + len(look.health.standbys) + len(look.tasks)
+    return max(3, out.height - _HEAD - above)

@@ -1,6 +1,7 @@
 """How nodes, services and tasks are drawn: within 80 columns where names are short, and never with a figure cut off."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from rich.console import Group
 from rich.markup import escape
@@ -8,9 +9,20 @@ from rich.table import Table
 
 from ambient import ClusterHealth
 from ambient.cli.output import table
+from ambient.rates import NodeRate, Rates
 from bus.messages import NodeReason, NodeView, TaskView
 
-__all__ = ["dashboard", "nodes_table", "reasons_table", "service_lines", "tasks_table"]
+__all__ = [
+    "BY",
+    "bars",
+    "dashboard",
+    "nodes_table",
+    "rate_line",
+    "reasons_table",
+    "service_lines",
+    "tasks_table",
+    "top_table",
+]
 
 _STYLE = {
     "healthy": "green",
@@ -21,6 +33,8 @@ _STYLE = {
     "left": "dim",
 }
 _KILO = 1000.0
+_BARS = " ▁▂▃▄▅▆▇█"
+_BARS_SHOWN = 30
 _EVERYONE_ELSE = "*"
 
 
@@ -106,9 +120,101 @@ def service_lines(health: ClusterHealth) -> Iterator[str]:
         )
 
 
-def dashboard(health: ClusterHealth, found: Iterable[NodeView]) -> Group:
-    """Services above, nodes below; nodes that left in order are gone."""
-    return Group(*service_lines(health), "", nodes_table(n for n in found if n.state != "left"))
+def dashboard(
+    health: ClusterHealth,
+    found: Iterable[NodeView],
+    tasks: Sequence[TaskView],
+    rates: Rates,
+    *,
+    rows: int | None = None,
+) -> Group:
+    """What happens per second, services, the newest tasks, and the nodes that do most (at most `rows`); those that left in order are gone."""
+    newest = (tasks_table(tasks), "") if tasks else ()
+    here = [node for node in found if node.state != "left"]
+    return Group(
+        rate_line(rates), "", *service_lines(health), "", *newest, top_table(here, rates, limit=rows)
+    )
+
+
+def rate_line(rates: Rates) -> str:
+    """Verdicts per second, now and as little bars through the last looks, and the power of all nodes."""
+    now = "…" if rates.verdicts_per_s is None else f"{rates.verdicts_per_s:,.0f}"
+    power = "" if rates.watts is None else f"   [bold]{rates.watts:,.1f} W[/]"
+    return f"[bold]{now}[/] verdicts/s  {bars(list(rates.history)[-_BARS_SHOWN:])}{power}"
+
+
+def bars(values: Sequence[float]) -> str:
+    """A bar for each value, as high as its share of the highest; nothing at all is an empty place, not a small bar."""
+    most = max(values, default=0.0)
+    if most <= 0:
+        return " " * len(values)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[max(1, round(value / most * steps)) if value > 0 else 0] for value in values)
+
+
+def _least[T](value: T | None, otherwise: T) -> T:
+    return otherwise if value is None else value
+
+
+BY: dict[str, Callable[[NodeView, NodeRate], Any]] = {
+    "rate": lambda n, r: (-_least(r.agreed_per_s, 0.0), -n.open, n.node),
+    "load": lambda n, _: (-n.open / max(1, n.capabilities.slots), n.cpu_free, n.node),
+    "watts": lambda n, r: (-_least(r.watts, 0.0), n.node),
+    "score": lambda n, _: (-n.score, n.node),
+    "ping": lambda n, _: (n.latency_ms, n.node),
+    "name": lambda n, _: n.node,
+}
+"""By what nodes can be sorted: keys, the first row has the smallest."""
+
+
+def top_table(
+    found: Iterable[NodeView],
+    rates: Rates,
+    *,
+    sort: Callable[[NodeView, NodeRate], Any] = BY["rate"],
+    limit: int | None = None,
+) -> Group:
+    """A row per node with what it does per second, the first by `sort`; a last line says how many more there are."""
+    unknown = NodeRate("")
+    ordered = sorted(found, key=lambda node: sort(node, rates.nodes.get(node.node, unknown)))
+    rows = [_top_row(n, rates.nodes.get(n.node, unknown)) for n in ordered[:limit]]
+    columns = (
+        "node",
+        "state",
+        "done/s ",
+        "wrong/s ",
+        "slots ",
+        "cpu ",
+        "mem ",
+        "watts ",
+        "°C ",
+        "ping ",
+        "score ",
+    )
+    hidden = len(ordered) - len(rows)
+    more = [f"[dim]… and {hidden:,} more: `ambient nodes` lists them all[/]"] if hidden else []
+    return Group(table(columns, rows, gives_way="node"), *more)
+
+
+def _top_row(n: NodeView, rate: NodeRate) -> tuple[str, ...]:
+    wrong = rate.wrong_per_s
+    return (
+        escape(n.node),
+        f"[{_STYLE[n.state]}]{n.state}[/]",
+        _figure(rate.agreed_per_s, ",.0f"),
+        f"[red]{wrong:,.1f}[/]" if wrong else _figure(wrong, ",.0f"),
+        f"{n.open}/{n.capabilities.slots}",
+        f"{1 - n.cpu_free:.0%}",
+        f"{1 - n.memory_free:.0%}",
+        _figure(rate.watts, ",.1f"),
+        _figure(n.temperature_c, ".0f"),
+        f"{n.latency_ms:.1f}",
+        f"{n.score:.3f}",
+    )
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "…" if value is None else format(value, form)
 
 
 def _place(reason: NodeReason) -> tuple[bool, bool, bool, str]:

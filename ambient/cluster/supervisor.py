@@ -251,15 +251,19 @@ class Supervisor:
         """Wait for facts: both services answer as leading, and every node is healthy."""
         try:
             async with asyncio.timeout(ready_s):
-                await self._answers(bus, "coordinator")
-                await self._answers(bus, "verifier")
-                if self.plan.anchors:
-                    await self._answers(bus, "anchor")
-                for port in self.plan.http_ports:
+                for service in ("coordinator", "verifier", *(("anchor",) if self.plan.anchors else ())):
+                    await self._answers(bus, service)
+                    self._on_event(service, "leads")
+                for number, port in enumerate(self.plan.http_ports, 1):
                     await self._serves(port)
-                while await self._healthy_nodes(bus) < len(self.plan.node_names()):
+                    self._on_event(f"gateway-{number}", "serves")
+                healthy = set[str]()
+                while len(healthy) < len(self.plan.node_names()):
                     self._none_dies_again_and_again()
                     await asyncio.sleep(0.05)
+                    for name in sorted((found := await self._healthy_nodes(bus)) - healthy):
+                        self._on_event(name, "is healthy")
+                    healthy = found
         except TimeoutError:
             raise ClusterFailed(
                 f"the cluster is not ready after {ready_s:g} s: read the logs in {self.plan.data / 'logs'}"
@@ -290,14 +294,14 @@ class Supervisor:
                     f"{running.plan.name} ends whenever it starts, read {log}: {_last_line(log)}"
                 )
 
-    async def _healthy_nodes(self, bus: Bus) -> int:
+    async def _healthy_nodes(self, bus: Bus) -> set[str]:
         try:
             reply = await bus.request(
                 bus.subjects.service("coordinator", "nodes"), b"{}", NodesReply, timeout_s=1
             )
         except BusError:
-            return 0
-        return sum(1 for node in reply.nodes if node.state in ("healthy", "safe"))
+            return set()
+        return {node.node for node in reply.nodes if node.state in ("healthy", "safe")}
 
     def _describe(self) -> None:
         """Write `cluster.json`, all or nothing, readable by us alone."""

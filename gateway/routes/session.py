@@ -6,6 +6,7 @@ from typing import Annotated
 import segno
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from gateway.errors import Refused
@@ -52,7 +53,7 @@ class QrText(Struct, frozen=True, forbid_unknown_fields=True):
     },
     sync_to_thread=True,
 )
-def qr(data: QrText) -> Response[bytes]:
+def qr(data: JSONBody[QrText]) -> Response[bytes]:
     """Posted, so that a join token stands in no URL and in no log; the picture is kept nowhere."""
     out = io.BytesIO()
     try:
