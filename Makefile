@@ -8,7 +8,7 @@ PINS = pyproject.toml constraints.txt
 
 help:
 	@echo 'make setup        find a Python >= 3.12, make .venv, install the pinned versions'
-	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived'
+	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived (KEEP=1: and go on, with a dashboard)'
 	@echo 'make test         run the whole test suite'
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
@@ -27,8 +27,9 @@ help:
 
 setup: $(BIN)/.dev
 
+# KEEP=1 lets the cluster run on, with its dashboard, until ctrl-C.
 demo: $(BIN)/.all
-	@$(BIN)/ambient demo
+	@$(BIN)/ambient demo $${KEEP:+--keep}
 
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
