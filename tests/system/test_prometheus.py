@@ -192,7 +192,8 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
         connect(cluster.nats, cluster="sys", client="t") as client,
         loaded(client, cluster.http),
     ):
-        await strike(cluster, client)
+        async with asyncio.timeout(90):
+            await strike(cluster, client)
         left = [*asked, *facts]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(45):
