@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from anchor.archive import Archive
 from anchor.core import Core
 from anchor.errors import LogDamaged
 from anchor.folder import Folder, NotHere
@@ -45,6 +46,7 @@ class Desk:
         quorum: int,
         core: Core,
         folder: Folder,
+        archive: Archive,
         disk: asyncio.Lock,
         parts: Sequence[Part],
         rewrite: Callable[[Signed], Awaitable[None]],
@@ -55,6 +57,7 @@ class Desk:
         self._quorum = quorum
         self._core = core
         self._folder = folder
+        self._archive = archive
         self._disk = disk
         self._parts = parts
         self._rewrite = rewrite
@@ -110,6 +113,12 @@ class Desk:
     async def receipt(self, asked: ReceiptRequest) -> ReceiptReply:
         """What there is for a task. Raises `ServiceFailed` where the folder has not what it takes."""
         leaf = self._core.leaf_of(asked.task)
+        if leaf is None:
+            leaf = await asyncio.to_thread(self._archive.leaf_of, asked.task)
+        if leaf is None and self._archive.holes:
+            raise ServiceFailed(
+                f"the tasks of the leaves {self._archive.holes[0]} are not known here, as this anchor's folder was lost: ask another anchor"
+            )
         if leaf is None:
             return ReceiptReply(
                 state="unknown",

@@ -96,6 +96,16 @@ _PROCESSES = Row("Processes", (
         "Share of the file descriptors that a process may open. Above 80 % raise its limit (`ulimit -n`, `LimitNOFILE`).",
         (Query("max by (instance) (ambient_process_open_fds{@} / ambient_process_max_fds{@})", "{{instance}}"),), "lines", Limit(0.8, 0.95),
     ),
+    Panel(
+        "Processes that ambient up keeps", "short",
+        "Of a local cluster, by role. Those that are down are started again within ten seconds; the log in its `logs` folder says why one ended.",
+        (Query("sum by (role, state) (ambient_supervised_processes{@})", "{{role}} {{state}}"),), "stack", width=12,
+    ),
+    Panel(
+        "Restarts by ambient up", "short",
+        "Of a local cluster: processes that ended by themselves and were started again. The same role again and again does not get better by restarting: read its log.",
+        (Query("sum by (role) (increase(ambient_supervised_restarts_total{@}[$__rate_interval]))", "{{role}}"),), "steps", Limit(1, 3), 12,
+    ),
 ))  # fmt: skip
 
 _GATEWAY = Row("Gateways", (

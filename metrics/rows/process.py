@@ -26,6 +26,14 @@ ROWS = (
         "When it started, in seconds since 1970.",
     ),
     Metric(
+        "ambient_supervised_processes", "gauge", ("role", "state"),
+        "Processes of a local cluster that `ambient up` keeps, `running` or `down` until it has started them again.",
+    ),
+    Metric(
+        "ambient_supervised_restarts_total", "counter", ("role",),
+        "How often `ambient up` started a process again that had ended by itself.",
+    ),
+    Metric(
         "ambient_disk_free_bytes", "gauge", ("service",),
         "Room left for this process on the file system of its data folder.",
     ),

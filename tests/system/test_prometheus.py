@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ _HAPPENED = (
     "sum(ambient_verified_energy_joules_total) > 0",
     "max(ambient_anchor_entries) > 0",
     "max(ambient_nats_up) == 1",
+    'sum(ambient_supervised_restarts_total{role="coordinator"}) == 1',
 )
 """Facts of the load and its faults that must show."""
 
@@ -183,6 +185,12 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
                         break
                     await asyncio.sleep(0.5)
         rules = [rule for group in (await server.get("rules"))["groups"] for rule in group["rules"]]
+        examples = await server.get(
+            "query_exemplars",
+            query="ambient_task_seconds_bucket",
+            start=str(time.time() - 600),
+            end=str(time.time() + 60),
+        )
         jobs = await server.get("label/job/values", **{"match[]": "ambient_build_info"})
 
     assert [each for each in left if each.of not in SENSORS] == []
@@ -192,10 +200,14 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
         "promtool", "check", "config", plan.data / "prometheus.yml", stdout=asyncio.subprocess.DEVNULL
     )
     assert await configured.wait() == 0
+    assert {
+        each["labels"]["task"].partition(".")[0] for found in examples for each in found["exemplars"]
+    } == {"t"}
     assert set(jobs) == {
         "ambient-coordinator",
         "ambient-verifier",
         "ambient-anchor",
         "ambient-gateway",
         "ambient-node",
+        "ambient-up",
     }
