@@ -8,7 +8,7 @@ PINS = pyproject.toml constraints.txt
 
 help:
 	@echo 'make setup        find a Python >= 3.12, make .venv, install the pinned versions'
-	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived'
+	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived (KEEP=1: and go on, with a dashboard)'
 	@echo 'make test         run the whole test suite'
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
@@ -20,15 +20,17 @@ help:
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
 	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
-	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
+	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks;'
+	@echo '                  make screenshots: pictures of the dashboard'
 	@echo 'make clean        remove .venv and every cache'
 	@echo
 	@echo 'PYTHON=/path/to/python3 chooses the interpreter.'
 
 setup: $(BIN)/.dev
 
+# KEEP=1 lets the cluster run on, with its dashboard, until ctrl-C.
 demo: $(BIN)/.all
-	@$(BIN)/ambient demo
+	@$(BIN)/ambient demo $${KEEP:+--keep}
 
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
@@ -92,6 +94,9 @@ recording: $(BIN)/.all
 figures: $(BIN)/.all
 	@$(BIN)/python tools/readme.py figures
 
+screenshots: $(BIN)/.dev
+	@PYTHONPATH=. $(BIN)/python tools/screenshots.py
+
 bench: $(BIN)/.bench
 	@$(BIN)/python -m bench
 
@@ -125,4 +130,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures screenshots bench constraints clean

@@ -11,6 +11,7 @@ import msgspec
 from anchor.core import Core
 from anchor.part import Part
 from anchor.tree.edge import Edge
+from anchor.window import Window
 from bus.messages import Opened, Signed, Unlogged
 from folds.errors import CheckpointUnusable
 from folds.runs import Run
@@ -32,6 +33,8 @@ class _State(msgspec.Struct):
     index: bytes
     index_last: int
     parts: dict[str, bytes] = {}
+    window: list[tuple[int, int]] = []
+    retired: int = 0
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -54,6 +57,8 @@ def pack(core: Core, parts: Sequence[Part] = ()) -> bytes:
             index=index,
             index_last=last,
             parts={part.name: part.pack() for part in parts},
+            window=list(core.window.marks),
+            retired=core.retired,
         )
     )
 
@@ -75,4 +80,5 @@ def restore(core: Core, packed: bytes, runs: Sequence[Run], parts: Sequence[Part
     core.edge, core.position, core.anchored, core.epoch = edge, state.position, state.anchored, state.epoch
     core.opened, core.signed = state.opened, state.signed
     core.unlogged = {each.place: each for each in state.unlogged}
+    core.window, core.retired = Window(state.window), state.retired
     core.index.unpack(state.index, state.index_last, runs)

@@ -4,6 +4,8 @@ A leaf is a verdict as its verifier signed it: the envelope line of its message,
 VERDICTS. What is no leaf is said in ANCHORS, with the reason (`Unlogged`): a message whose signature does not hold, a line that breaks the
 contract, and a second verdict for a task.
 
+For the latter the tasks of the last day are remembered (`anchor.window`); a task of that name that comes later is another one.
+
 Guarantees that the leaves are a function of the two logs, so that whoever folds them has the same tree; that a state which was signed
 is the only one of its size that will be (`LogDamaged` where the logs no longer lead to it); and that nothing in either log makes a fold raise
 otherwise.
@@ -23,13 +25,15 @@ from anchor.receipt.errors import ReceiptError
 from anchor.receipt.merkle import leaf_hash
 from anchor.receipt.note import Checkpoint, read_checkpoint, read_note
 from anchor.tree.edge import Edge, Tile
+from anchor.window import Window
 from bus.errors import BadSignature, Malformed, UnknownKind
 from bus.messages import Inconclusive, Late, Leader, Opened, Signed, Unlogged, Verdict
 from bus.signing import VERDICTS, open_signed
 from bus.wire import decode, split_lines
 from folds.remembered import Remembered
+from folds.runs import Run
 
-__all__ = ["AnchorLine", "Core", "Logged", "Place"]
+__all__ = ["KNOWN", "AnchorLine", "Core", "Logged", "Place"]
 
 _log = structlog.get_logger("anchor.core")
 
@@ -42,7 +46,7 @@ _VERDICT: msgspec.json.Decoder[Verdict | Inconclusive | Late | Leader] = msgspec
     Verdict | Inconclusive | Late | Leader
 )
 _ANCHOR: msgspec.json.Decoder[AnchorLine] = msgspec.json.Decoder(AnchorLine)
-_KNOWN = struct.Struct("<QQI")
+KNOWN = struct.Struct("<QQI")
 """Of each task: its leaf, and its place in TASKS."""
 _MOST_LIMIT, _MOST_FIELD, _MOST_TASK = 500, 200, 200
 
@@ -69,12 +73,14 @@ class Logged(NamedTuple):
 
 
 class Core:
-    """Everything one anchor knows of the log called `origin`. `counters` counts what is no leaf, by field, for metrics."""
+    """Everything one anchor knows of the log called `origin`. The tasks of leaves before `retired` are not in `index` any more. `counters` counts what is no leaf, by field, for metrics."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.edge = Edge()
-        self.index = Remembered(_KNOWN.size)
+        self.index = Remembered(KNOWN.size)
+        self.window = Window()
+        self.retired = 0
         self.position = 0
         self.anchored = 0
         self.epoch = 0
@@ -99,9 +105,9 @@ class Core:
         return self.edge.size > (self.signed.size if self.signed is not None else 0)
 
     def leaf_of(self, task: str) -> int | None:
-        """Which leaf the task's verdict is; None where there is none. Of tasks of one name it is the newest one's."""
+        """Which leaf the task's verdict is; None where it is not remembered. Of tasks of one name it is the newest one's."""
         packed = self.index.get(task)
-        return None if packed is None else int(_KNOWN.unpack(packed)[0])
+        return None if packed is None else int(KNOWN.unpack(packed)[0])
 
     # -- ANCHORS ---------------------------------------------------------------------------------------
 
@@ -166,9 +172,10 @@ class Core:
 
     # -- VERDICTS --------------------------------------------------------------------------------------
 
-    def fold_verdicts(self, sequence: int, body: bytes) -> Logged:
-        """Take in one entry of VERDICTS. Raises `LogDamaged` where the tree is no longer the one that was signed."""
+    def fold_verdicts(self, sequence: int, body: bytes, at_ms: int = 0) -> Logged:
+        """Take in one entry of VERDICTS, which the server took at `at_ms` (ms since 1970). Raises `LogDamaged` where the tree is no longer the one that was signed."""
         first, refused = self.edge.size, list[Unlogged]()
+        self.window.note(at_ms, first)
         lines, hashes = self._leaves(sequence, body, refused)
         tiles = self.edge.append(hashes)
         self.position = sequence
@@ -194,7 +201,7 @@ class Core:
             if verdict is None:
                 continue
             leaf = self.edge.size + len(lines)
-            self.index.put(verdict.task, _KNOWN.pack(leaf, *verdict.source), sequence)
+            self.index.put(verdict.task, KNOWN.pack(leaf, *verdict.source), leaf)
             lines.append(at)
             hashes.append(leaf_hash(envelope + member))
         return tuple(lines), hashes
@@ -223,10 +230,26 @@ class Core:
             raise Malformed("source", "a sequence and a line in TASKS, neither of them negative")
         found = self.index.get(verdict.task)
         if found is not None:
-            leaf, *source = _KNOWN.unpack(found)
+            leaf, *source = KNOWN.unpack(found)
             # A name may be given again once it was forgotten: then the task stands further behind in TASKS.
-            if verdict.source <= tuple(source):
+            if leaf >= self.window.first and verdict.source <= tuple(source):
                 raise _Contradiction(verdict.task, leaf)
+
+    # -- forgetting ------------------------------------------------------------------------------------
+
+    @property
+    def retiring(self) -> list[Run]:
+        """The runs of the index in which every leaf is older than the window, the oldest first."""
+        return [run for run in self.index.runs if run.last < self.window.first]
+
+    def retire(self, runs: list[Run]) -> None:
+        """These runs are kept elsewhere."""
+        self.index.runs = [run for run in self.index.runs if run not in runs]
+        self.retired = max([self.retired, *(run.last + 1 for run in runs)])
+
+    def forget_refusals(self, before: int) -> None:
+        """Nobody folds VERDICTS before this sequence again: what is no leaf there need not be known."""
+        self.unlogged = {place: each for place, each in self.unlogged.items() if place[0] >= before}
 
     def _refuse(self, place: Place, field: str, limit: str, task: str = "") -> Unlogged:
         self.counters[field or "message"] += 1

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from anchor.archive import Archive
 from anchor.core import Core
 from anchor.errors import LogDamaged
 from anchor.folder import Folder, NotHere
@@ -45,6 +46,7 @@ class Desk:
         quorum: int,
         core: Core,
         folder: Folder,
+        archive: Archive,
         disk: asyncio.Lock,
         parts: Sequence[Part],
         rewrite: Callable[[Signed], Awaitable[None]],
@@ -55,12 +57,15 @@ class Desk:
         self._quorum = quorum
         self._core = core
         self._folder = folder
+        self._archive = archive
         self._disk = disk
         self._parts = parts
         self._rewrite = rewrite
         self._mend = mend
         self._cosigning = asyncio.Lock()
         self._shown: Note | None = None
+        self.renewed = asyncio.Event()
+        """Set when there is a newer checkpoint, or more cosignatures of it; then there is another event for the next time."""
 
     def __repr__(self) -> str:
         """What is shown."""
@@ -92,8 +97,15 @@ class Desk:
                 f"the checkpoint in ANCHORS cannot be read ({error}): restore it from a backup"
             ) from None
 
+    def lacks(self, key: Key) -> bool:
+        """Whether there is a checkpoint that a witness could cosign, and has not."""
+        signed = self._core.signed
+        return signed is not None and key not in check_note(read_note(signed.note.encode()), [key])
+
     def showing(self) -> Note | None:
         """The newest checkpoint, if it may be shown; it is from now on."""
+        renewed, self.renewed = self.renewed, asyncio.Event()
+        renewed.set()
         signed = self._core.signed
         if signed is None or self.waits:
             return None
@@ -110,6 +122,12 @@ class Desk:
     async def receipt(self, asked: ReceiptRequest) -> ReceiptReply:
         """What there is for a task. Raises `ServiceFailed` where the folder has not what it takes."""
         leaf = self._core.leaf_of(asked.task)
+        if leaf is None:
+            leaf = await asyncio.to_thread(self._archive.leaf_of, asked.task)
+        if leaf is None and self._archive.holes:
+            raise ServiceFailed(
+                f"the tasks of the leaves {self._archive.holes[0]} are not known here, as this anchor's folder was lost: ask another anchor"
+            )
         if leaf is None:
             return ReceiptReply(
                 state="unknown",

@@ -100,6 +100,16 @@ class MessageStore:
                 return message
         return None
 
+    def all_from(self, leaf: int) -> Iterator[Message]:
+        """The whole records that hold a leaf or come behind it, in order."""
+        at = max(0, bisect_right(self._firsts, leaf) - 1)
+        if self._file is not None:
+            self._file.flush()
+        for first in self._firsts[at:]:
+            for message, _ in self._records(first):
+                if message.end > leaf:
+                    yield message
+
     def around(self, leaf: int) -> tuple[Message | None, Message | None]:
         """The last whole record before a leaf that is not here, and the first one behind it: where in VERDICTS it can be found again."""
         before: Message | None = None

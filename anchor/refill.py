@@ -6,7 +6,7 @@ without the leaves in between: the log goes on, and whoever asks for one of them
 
 import structlog
 
-from anchor.core import Core
+from anchor.core import KNOWN, Core
 from anchor.errors import LogDamaged
 from anchor.folder import Folder
 from anchor.messages import Message
@@ -14,6 +14,7 @@ from anchor.tree.edge import Edge, Tile
 from bus.connection import Bus
 from bus.reader import Entry, LogReader
 from bus.streams import extent
+from folds.remembered import Remembered
 
 __all__ = ["refill"]
 
@@ -71,6 +72,9 @@ async def _fold(bus: Bus, scratch: Core, folder: Folder, upto: int) -> None:
     def commit() -> None:
         nonlocal held
         folder.commit(messages, tiles, scratch.edge.partial())
+        scratch.index = Remembered(
+            KNOWN.size
+        )  # which task is which leaf is in the checkpoint, or in the archive
         messages.clear()
         tiles.clear()
         held = 0

@@ -1,31 +1,30 @@
 """One term of an anchor: it follows VERDICTS and ANCHORS as a standby, takes the lease, leads, and ends when somebody else writes.
 
-Guarantees that leaves are on this machine's disk before a state with them is signed, and that nobody is shown a signed state before it is durable
-in ANCHORS; whatever ends a term, nothing of its memory is used again. Which verdicts are leaves is `anchor.core`'s to say; this is only
-the order of reading, keeping, signing and writing.
+Guarantees that ANCHORS is folded to its end before a leadership begins, that this process signs nothing that contradicts what was signed before, and
+that, whatever ends a term, nothing of its memory is used again. Which verdicts are leaves is `anchor.core`'s to say, what is on disk
+`anchor.storing`'s, and what is signed and shown `anchor.signing`'s; this is only who comes when.
 """
 
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
 
 from anchor import checkpoint
-from anchor.core import AnchorLine, Core, Logged
+from anchor.core import Core
 from anchor.desk import Desk
 from anchor.errors import LogDamaged, SettingsRefused
-from anchor.folder import Folder
 from anchor.mending import mend_message
-from anchor.messages import Message
-from anchor.notes import key_of, sign
+from anchor.notes import key_of
 from anchor.part import Part
-from anchor.receipt.note import Checkpoint, Note, write_note
 from anchor.refill import refill
 from anchor.settings import AnchorSettings
-from anchor.tree.edge import Tile
+from anchor.signing import Signing
+from anchor.storing import Storing
+from anchor.witnessing import Witnessing
 from bus.connection import Bus
 from bus.fence import Leadership
 from bus.lease import Lease
@@ -35,8 +34,7 @@ from bus.service import ServiceDesk
 from bus.signing import Identity
 from bus.streams import extent, lag_behind, last_sequence, last_sequences
 from bus.terms import Tally, first_of, regained
-from bus.wire import encode, split_lines
-from bus.writer import FencedWriter
+from bus.wire import split_lines
 from folds.keeper import Keeper, Snapshot
 from folds.manifest import Manifest
 from folds.shelf import Shelf
@@ -48,17 +46,6 @@ __all__ = ["SERVICE", "Term"]
 _log = structlog.get_logger("anchor")
 
 SERVICE = "anchor"
-_HELD_BYTES = 16 * 1024 * 1024
-"""Messages in memory, not yet on disk, before no more are read."""
-_WITNESSES_S = 10.0
-"""How long a state waits for its witnesses before a newer one is signed, for which they are asked instead."""
-
-
-class _Stored(NamedTuple):
-    """A state whose leaves are on disk: those of VERDICTS up to the sequence `verdicts`."""
-
-    state: Checkpoint
-    verdicts: int
 
 
 class Term:
@@ -81,32 +68,29 @@ class Term:
         self._tally = tally or Tally()
         self.parts = parts
         self._since_ms = 0
-        self._written = 0
         self._restored = False
-        self._signed_at_s = float("-inf")
-        self._fresh: list[tuple[Logged, bytes]] = []
-        self._fresh_bytes = 0
         self._refused: list[Unlogged] = []
-        self._stored: _Stored | None = None
         self._awake = asyncio.Event()
-        self._disk = asyncio.Lock()
-        self._folder = Folder(settings.data)
+        self._tidying = asyncio.Lock()
         self._verdicts = LogReader(bus, "verdicts", self._on_verdicts)
         self._anchors = LogReader(bus, "anchors", self._on_anchors)
+        self._storing = Storing(settings.data, self.core, parts, self._verdicts.resume)
         self._lease = Lease(bus, SERVICE, settings.name)
-        self._writer: FencedWriter[AnchorLine | bytes] | None = None
+        self._signing: Signing | None = None
         self._desk: ServiceDesk | None = None
         self.answers = Desk(
             key=self._key,
             witnesses=settings.witness_keys,
             quorum=settings.quorum,
             core=self.core,
-            folder=self._folder,
-            disk=self._disk,
+            folder=self._storing.folder,
+            archive=self._storing.archive,
+            disk=self._storing.disk,
             parts=parts,
             rewrite=self._rewrite,
-            mend=lambda leaf: mend_message(bus, self.core, self._folder, leaf),
+            mend=lambda leaf: mend_message(bus, self.core, self._storing.folder, leaf),
         )
+        self._witnessing = Witnessing(self.answers, settings.asked_witnesses)
         self._shelf = Shelf(settings.data / "checkpoint")
         self._keeper = Keeper(
             bus,
@@ -119,6 +103,12 @@ class Term:
     def __repr__(self) -> str:
         """Whether it leads, and what it knows."""
         return f"Term({self._settings.name}, leading={self.leading}, {self.core!r})"
+
+    @property
+    def _leads(self) -> Signing:
+        """What writes; whoever asks has taken over."""
+        assert self._signing is not None  # noqa: S101 -- a matter of order in this file
+        return self._signing
 
     async def serve(self) -> None:
         """Follow the logs, then lead until the lease is lost (returns) or another writes ANCHORS (raises `Fenced`).
@@ -139,12 +129,12 @@ class Term:
             await self._beside(self._hold_on(), *self._leading_work())
 
     def _leading_work(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        assert self._writer is not None  # noqa: S101 -- taken over
         return (
             self._keeper.run(),
-            self._writer.ended(),
+            self._leads.writer.ended(),
             self._verdicts.ended(),
-            *(part.run(self._append) for part in self.parts),
+            self._witnessing.run(),
+            *(part.run(self._leads.append) for part in self.parts),
         )
 
     async def _beside(self, *work: Coroutine[Any, Any, Any]) -> None:
@@ -157,12 +147,9 @@ class Term:
         await self._close_desk()
         for reader in (self._verdicts, self._anchors):
             await reader.stop()
-        if self._writer is not None:
-            await self._writer.stop()
-        async with self._disk:
-            self._folder.close()
-            for part in self.parts:
-                part.close()
+        if self._signing is not None:
+            await self._signing.writer.stop()
+        await self._storing.close()
         self._shelf.close()
         await self._lease.release()
 
@@ -182,7 +169,8 @@ class Term:
             reader.position = begin.positions[log]
             if log == "verdicts":
                 self._check_opened(begin.first["verdicts"])
-                await refill(self._bus, self.core, self._folder)
+                await refill(self._bus, self.core, self._storing.folder)
+                await self._storing.fill()
             reader.start()
             await reader.reached(await last_sequence(self._bus, log))
 
@@ -212,17 +200,15 @@ class Term:
                 part.fold_anchors(entry.sequence, line)
 
     def _on_verdicts(self, entry: Entry) -> None:
-        logged = self.core.fold_verdicts(entry.sequence, entry.body)
+        logged = self.core.fold_verdicts(entry.sequence, entry.body, entry.at_ms)
         self._refused += logged.unlogged
-        self._fresh.append((logged, entry.body))
-        self._fresh_bytes += len(entry.body)
         for part in self.parts:
             part.fold_verdicts(entry)
-        if self._fresh_bytes > _HELD_BYTES:
+        if not self._storing.take(logged, entry.body):
             self._verdicts.pause()
             self._awake.set()
 
-    # -- keeping and signing ---------------------------------------------------------------------------
+    # -- keeping ---------------------------------------------------------------------------
 
     async def _keep_storing(self) -> None:
         """Put leaves on disk, and sign what is there where this process leads, for ever."""
@@ -233,95 +219,43 @@ class Term:
             except TimeoutError:
                 pass
             self._awake.clear()
-            if self._fresh:
-                await self._store()
+            if self._storing.waits:
+                await self._storing.commit()
             if self.leading:
                 self._sign()
-
-    async def _store(self) -> None:
-        """Put all that is folded on disk."""
-        async with self._disk:
-            fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-            stored = _Stored(self.core.state, self.core.position)
-            partial = self.core.edge.partial()
-            messages = [Message(one.sequence, one.first, one.lines, body) for one, body in fresh if one.lines]
-            full: list[Tile] = [tile for one, _ in fresh for tile in one.tiles]
-            await asyncio.to_thread(self._folder.commit, messages, full, partial)
-            for part in self.parts:
-                await asyncio.to_thread(part.sync)
-            self._stored = stored
-        self._verdicts.resume()
+            else:
+                async with self._tidying:
+                    await self._storing.retire()
 
     def _sign(self) -> None:
-        """Sign the state that is on disk, if it is a new one and the last one is no longer waited for."""
         refused, self._refused = self._refused, []
-        for each in refused:
-            self._append(each)
-        stored, writer = self._stored, self._writer
-        if stored is None or writer is None or not writer.is_idle:
-            return
-        before = self.core.signed.size if self.core.signed is not None else 0
-        now_s = asyncio.get_running_loop().time()
-        waits = self.answers.waits and now_s < self._signed_at_s + _WITNESSES_S
-        if stored.state.size <= before or waits:
-            return
-        self._signed_at_s = now_s
-        note = write_note(sign(self._identity, stored.state)).decode()
-        self._append(Signed(size=stored.state.size, verdicts=stored.verdicts, note=note))
-
-    def _append(self, line: AnchorLine | bytes) -> None:
-        assert self._writer is not None  # noqa: S101 -- whoever leads has one
-        self._writer.append(line if isinstance(line, bytes) else encode(line), line)
+        self._leads.refuse(refused)
+        self._leads.sign(self._storing.stored)
 
     async def _rewrite(self, signed: Signed) -> None:
-        """Write a checkpoint again under more signatures; returns once that is durable."""
-        self._append(signed)
-        assert self._writer is not None  # noqa: S101 -- just appended
-        await self._writer.flushed()
-
-    def _on_durable(self, sequence: int, lines: list[AnchorLine | bytes]) -> None:
-        self._written = sequence
-        self.core.wrote(sequence, [line for line in lines if not isinstance(line, bytes)])
-        for line in lines:
-            raw = line if isinstance(line, bytes) else encode(line)
-            for part in self.parts:
-                part.fold_anchors(sequence, raw)
-        if any(isinstance(line, Signed) for line in lines):
-            self._show()
-
-    def _show(self) -> None:
-        """The newest checkpoint is durable: let it be seen, if it has the cosignatures that it needs."""
-        note = self.answers.showing()
-        if note is None:
-            return
-        self._tell(note)
-        try:
-            self._folder.tiles.publish(write_note(note))
-        except OSError as error:
-            _log.warning("the checkpoint is not in the folder", reason=str(error))
-
-    def _tell(self, note: Note) -> None:
-        for part in self.parts:
-            part.signed(note)
+        await self._leads.rewrite(signed)
 
     async def _take(self) -> Snapshot | None:
         """The state for a checkpoint, with all of it on disk and in ANCHORS."""
-        writer = self._writer
-        if writer is None or not self.leading:
+        if not self.leading:
             return None
-        manifest = Manifest(
-            fold=SERVICE,
-            version=checkpoint.VERSION,
-            positions={"verdicts": self.core.position, "anchors": self.core.anchored},
-            written_ms=int(time.time() * 1000),
-            writer=self._settings.name,
-            epoch=self.core.epoch,
-        )
-        packed = checkpoint.pack(self.core, self.parts)
-        await self._store()
-        self._sign()
-        await writer.flushed()
-        return manifest, packed
+        begins = (await extent(self._bus, "verdicts")).first
+        async with self._tidying:
+            await self._storing.retire()
+            self.core.forget_refusals(begins)
+            manifest = Manifest(
+                fold=SERVICE,
+                version=checkpoint.VERSION,
+                positions={"verdicts": self.core.position, "anchors": self.core.anchored},
+                written_ms=int(time.time() * 1000),
+                writer=self._settings.name,
+                epoch=self.core.epoch,
+            )
+            packed = checkpoint.pack(self.core, self.parts)
+            await self._storing.commit()
+            self._sign()
+            await self._leads.writer.flushed()
+            return manifest, packed
 
     # -- leading ---------------------------------------------------------------------------------------
 
@@ -333,26 +267,27 @@ class Term:
         await self._anchors.stop()
         begins = (await extent(self._bus, "verdicts")).first
         self._check_opened(begins)
-        await self._store()
+        await self._storing.commit()
         await self._check_signed()
         opened = Opened(origin=self.core.origin, key=str(self._key), begins=begins)
         opening = self.core.lead(self._settings.name, opened)
         self._tally.leads()
         self._since_ms = int(time.time() * 1000)
-        self._written = self._anchors.position
-        self._writer = FencedWriter(
+        self._signing = Signing(
             self._bus,
-            self._bus.subjects.stream("anchors"),
-            self._bus.subjects.anchors,
-            last=self._written,
-            on_durable=self._on_durable,
-            leadership=Leadership(self._settings.name, self.core.epoch),
+            self._identity,
+            Leadership(self._settings.name, self.core.epoch),
+            last=self._anchors.position,
+            core=self.core,
+            answers=self.answers,
+            folder=self._storing.folder,
+            parts=self.parts,
         )
-        self._writer.start()
+        self._signing.writer.start()
         for line in opening:
-            self._append(line)
-        await self._writer.flushed()
-        self._show()
+            self._signing.append(line)
+        await self._signing.writer.flushed()
+        self._signing.show()
         await self._lead()
 
     async def _check_signed(self) -> None:
@@ -362,8 +297,8 @@ class Term:
             return
         state = self.answers.state_of(signed)
         try:
-            async with self._disk:
-                root = await asyncio.to_thread(self._folder.root, signed.size)
+            async with self._storing.disk:
+                root = await asyncio.to_thread(self._storing.folder.root, signed.size)
         except FileNotFoundError:
             if self._restored:
                 return  # the checkpoint of the fold was made by one that had compared, and the tree has only grown since
@@ -383,23 +318,29 @@ class Term:
         await self.answers.open(self._desk)
         await self._desk.answer("health", bytes, lambda _: self._health())
         for part in self.parts:
-            await part.open(self._desk, self._append)
+            await part.open(self._desk, self._leads.append)
         self._awake.set()
 
     async def _hold_on(self) -> None:
         """The lease is lost: take it again if it is free and nobody wrote since; else this term is over."""
-        assert self._writer is not None  # noqa: S101 -- taken over
+        signing = self._leads
         self.leading = False
         await self._close_desk()
         await self._open_desk()
         if await regained(
-            self._bus, self._lease, self._writer, "anchors", lambda: self._written, name=self._settings.name
+            self._bus,
+            self._lease,
+            signing.writer,
+            "anchors",
+            lambda: signing.written,
+            name=self._settings.name,
         ):
             await self._lead()
 
     def health(self) -> ServiceHealth:
         """Who this is and how far it has folded each log; `waiting` are leaves that are not signed yet."""
         signed = self.core.signed.size if self.core.signed is not None else 0
+        written = self._signing.written if self._signing is not None else 0
         return ServiceHealth(
             service=SERVICE,
             name=self._settings.name,
@@ -408,7 +349,7 @@ class Term:
             since_ms=self._since_ms if self.leading else 0,
             folded={
                 "verdicts": self.core.position,
-                "anchors": max(self._written, self._anchors.position),
+                "anchors": max(written, self._anchors.position),
             },
             waiting=max(0, self.core.edge.size - signed),
         )

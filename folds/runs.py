@@ -4,7 +4,7 @@ Guarantees that a run is the same bytes wherever the same things are put into it
 costs a bit test for a name that is not there and one read of a few KiB for one that is. In memory are two bytes a thing; the
 rest stays where it is stored. Keys are hashes of names, so two names never meet but by a collision of 128 bits.
 
-Layout, little-endian: header (`_HEAD`), filter words (u64), the records (16 bytes of key, `width` bytes of value) in the order of keys.
+Layout, little-endian: header (`HEAD`), filter words (u64), the records (16 bytes of key, `width` bytes of value) in the order of keys.
 """
 
 import struct
@@ -19,11 +19,24 @@ from numpy.typing import NDArray
 
 from folds.errors import RunDamaged
 
-__all__ = ["KEY_BYTES", "Bytes", "Probe", "Run", "build", "key_of", "merge", "probe"]
+__all__ = [
+    "HEAD",
+    "KEY_BYTES",
+    "MAGIC",
+    "Bytes",
+    "Probe",
+    "Run",
+    "build",
+    "key_of",
+    "merge",
+    "probe",
+    "start_of",
+    "words_of",
+]
 
 KEY_BYTES = 16
-_MAGIC = b"AVCPRUN1"
-_HEAD = struct.Struct("<8sIQQ")
+MAGIC = b"AVCPRUN1"
+HEAD = struct.Struct("<8sIQQ")
 _BLOCK = 64
 """Records read for one look-up."""
 _WORD_RECORDS = 4
@@ -77,13 +90,13 @@ class Run:
         self.digest = sha256(data).hexdigest()
         if digest is not None and digest != self.digest:
             raise RunDamaged(f"a run that should be sha256:{digest} is sha256:{self.digest}: get it anew")
-        if len(data) < _HEAD.size:
-            raise RunDamaged(f"a run has at least {_HEAD.size} bytes, this has {len(data)}: get it anew")
-        magic, self.width, self.count, self.last = _HEAD.unpack_from(data)
-        self._start = _start(self.count)
-        if magic != _MAGIC or len(data) != self._start + self.count * (KEY_BYTES + self.width):
+        if len(data) < HEAD.size:
+            raise RunDamaged(f"a run has at least {HEAD.size} bytes, this has {len(data)}: get it anew")
+        magic, self.width, self.count, self.last = HEAD.unpack_from(data)
+        self._start = start_of(self.count)
+        if magic != MAGIC or len(data) != self._start + self.count * (KEY_BYTES + self.width):
             raise RunDamaged("these bytes are no run of this version: get it anew")
-        self._filter = array("Q", data[_HEAD.size : self._start])
+        self._filter = array("Q", data[HEAD.size : self._start])
         self._fences = array("Q", _half(self._rows(data)[::_BLOCK], 0).tobytes())
         self._read: Read = read or (lambda offset, size: bytes(data[offset : offset + size]))
 
@@ -199,36 +212,37 @@ def _newest(rows: Rows) -> Rows:
     return rows[np.append(~same, True)] if same.any() else rows
 
 
-def _words(count: int) -> int:
+def words_of(count: int) -> int:
+    """Words of the filter in a run of so many."""
     return -(-count // _WORD_RECORDS)
 
 
-def _start(count: int) -> int:
+def start_of(count: int) -> int:
     """Where the records begin in a run of so many."""
-    return _HEAD.size + 8 * _words(count)
+    return HEAD.size + 8 * words_of(count)
 
 
 def _seal(parts: Iterable[Rows], most: int, width: int, last: int) -> Bytes:
     """The run of these parts, in the order of keys, which have `most` records in all or, where names came twice, fewer."""
     size, count = KEY_BYTES + width, 0
-    data = bytearray(_start(most) + most * size)
+    data = bytearray(start_of(most) + most * size)
     rows = _view(data, most, size)
     for part in parts:
         rows[count : count + len(part)] = part
         count += len(part)
     if count < most:  # the filter is smaller then, and the records begin earlier
-        data = bytearray(_start(count)) + rows[:count].tobytes()
+        data = bytearray(start_of(count)) + rows[:count].tobytes()
         rows = _view(data, count, size)
-    words = np.frombuffer(data, "<u8", count=_words(count), offset=_HEAD.size)
+    words = np.frombuffer(data, "<u8", count=words_of(count), offset=HEAD.size)
     for first in range(0, count, _FILTERED_AT_ONCE):
         low = _half(rows[first : first + _FILTERED_AT_ONCE], 1)
         mask = np.zeros(len(low), np.uint64)
         for shift in (0, 6, 12, 18):
             mask |= np.uint64(1) << (low >> np.uint64(shift) & np.uint64(63))
         np.bitwise_or.at(words, (low >> np.uint64(24)) % np.uint64(len(words)), mask)
-    _HEAD.pack_into(data, 0, _MAGIC, width, count, last)
+    HEAD.pack_into(data, 0, MAGIC, width, count, last)
     return data
 
 
 def _view(data: bytearray, count: int, size: int) -> Rows:
-    return np.frombuffer(data, np.uint8, offset=_start(count)).reshape(-1, size)
+    return np.frombuffer(data, np.uint8, offset=start_of(count)).reshape(-1, size)

@@ -7,22 +7,34 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from gateway.asking import Fresh
 from gateway.dashboard.handlers import handlers as dashboard_handlers
-from gateway.description import StructSchemas
+from gateway.description import StructSchemas, document_of
 from gateway.edge import App, Edge
 from gateway.parts import Parts
 from gateway.problems import handlers
 from gateway.rates import Buckets
-from gateway.routes import board, cluster, events, health, nodes, session, tasks
+from gateway.routes import (
+    anchor,
+    board,
+    cluster,
+    events,
+    health,
+    ledger,
+    modules,
+    nodes,
+    papers,
+    receipts,
+    session,
+    tasks,
+)
 from gateway.streaming import PULSE_HISTORY_S, Pulse
 from gateway.tokens import Tokens
 from gateway.version import VERSION
 
-__all__ = ["make_app", "make_framework"]
+__all__ = ["describe", "make_app", "make_framework"]
 
 _TAGS = {
     "health": "Whether the gateway and the cluster work; without a token.",
@@ -56,23 +68,40 @@ _HANDLERS: tuple[Any, ...] = (
     events.events,
     session.session,
     session.qr,
+    modules.upload,
+    modules.list_modules,
+    modules.report,
+    receipts.receipt,
+    receipts.verify,
+    receipts.verify_proof,
+    ledger.summary,
+    ledger.balance,
+    ledger.balance_proof,
+    ledger.nodes_energy,
+    ledger.energy,
+    ledger.energy_proof,
+    anchor.view,
+    anchor.checkpoint,
+    papers.schema,
+    papers.page,
+    papers.asset,
 )
 
 
-def make_framework(
-    parts: Parts | None = None, *, body_bytes: int = 2**20, origins: tuple[str, ...] = ()
-) -> Litestar:
-    """The routes with their description; without parts it can only be described."""
-    state: dict[str, Any] = {}
-    if parts is not None:
-        state = {
-            "parts": parts,
-            "pulse": Pulse(parts, Fresh(partial(cluster.stats_of, parts, PULSE_HISTORY_S))),
-        }
+def describe() -> dict[str, Any]:
+    """The OpenAPI document. It is made of routes that are never served: the framework would serve pages of its own beside, with scripts from elsewhere."""
+    return document_of(
+        Litestar(_HANDLERS, openapi_config=_description(), plugins=[StructSchemas()], logging_config=None)
+    )
+
+
+def make_framework(parts: Parts, *, body_bytes: int, origins: tuple[str, ...] = ()) -> Litestar:
+    """The routes."""
+    pulse = Pulse(parts, Fresh(partial(cluster.stats_of, parts, PULSE_HISTORY_S)))
     return Litestar(
         (*_HANDLERS, *dashboard_handlers()),
-        state=State(state),
-        openapi_config=_description(),
+        state=State({"parts": parts, "pulse": pulse, "describe": describe}),
+        openapi_config=None,
         exception_handlers=handlers,
         request_max_body_size=body_bytes,
         cors_config=CORSConfig(
@@ -81,7 +110,6 @@ def make_framework(
         )
         if origins
         else None,
-        plugins=[StructSchemas()],
         logging_config=None,
         debug=False,
     )
@@ -110,8 +138,7 @@ def _description() -> OpenAPIConfig:
         description="Run WebAssembly on machines that are not yours, and get results that are verified. "
         "Errors are RFC 9457 problem details.",
         license=License(name="MIT", identifier="MIT"),
-        path="/schema",
-        render_plugins=[JsonRenderPlugin(path="/")],
+        path="/openapi",  # never served, but not one of ours
         components=Components(
             security_schemes={
                 "token": SecurityScheme(

@@ -15,6 +15,17 @@ from litestar.typing import FieldDefinition
 __all__ = ["StructSchemas", "document_of"]
 
 _COMPONENTS = "#/components/schemas/"
+_ABSENT = {"type": "null"}
+_ORDER_RULES = {
+    "oneOf": [
+        {
+            "required": [given],
+            "properties": {given: {"type": "string"}, other: _ABSENT},
+        }
+        for given, other in (("module", "module_base64"), ("module_base64", "module"))
+    ]
+}
+"""What `TaskOrder`'s text says of its module, in the words of JSON Schema."""
 
 
 class StructSchemas(OpenAPISchemaPlugin):
@@ -40,6 +51,7 @@ def document_of(framework: Litestar) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         sorted(structs, key=lambda each: each.__name__), ref_template=_COMPONENTS + "{name}"
     )
+    components["TaskOrder"] |= _ORDER_RULES
     document.setdefault("components", {})["schemas"] = {
         name: _readable(components[name]) for name in sorted(components)
     }

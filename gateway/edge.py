@@ -12,7 +12,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -58,14 +58,18 @@ SECURITY = (
 
 
 class Trace:
-    """What is known of one request: its id, who asks, and the task that it is about."""
+    """What is known of one request: its id, who asks, and the task that it is about; and the event stream that it is answered with.
 
-    __slots__ = ("caller", "request", "task")
+    Whatever ends the answer, the stream is closed then, and not when somebody collects it.
+    """
+
+    __slots__ = ("caller", "request", "stream", "task")
 
     def __init__(self, request: str) -> None:
         self.request = request
         self.caller = ANONYMOUS
         self.task = ""
+        self.stream: AsyncGenerator[bytes, None] | None = None
 
 
 class Tally:
@@ -118,6 +122,12 @@ class Edge:
         try:
             self._admit(scope["path"], headers, trace)
             bounded = self._bounded(headers, receive)
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" not in headers:
+                scope["method"] = (
+                    "TRACE"  # which nothing takes: the framework names all that a path does take only there
+                )
+            elif scope["method"] == "HEAD" and not scope["path"].startswith(API):
+                scope["method"] = "GET"  # of a page: the answer goes without its body
             if (handle := self._handler(scope)) is not None:
                 status, body = await handle(trace, scope, bounded)
                 await answer.whole(status, b"application/json", body)
@@ -134,6 +144,8 @@ class Edge:
             fields = [(name.lower().encode(), value.encode()) for name, value in more.items()]
             await answer.whole(problem.status, PROBLEM_JSON.encode(), msgspec.json.encode(problem), fields)
         finally:
+            if trace.stream is not None:
+                await trace.stream.aclose()
             self._note(scope, trace, answer.status, begun)
 
     def _handler(self, scope: Scope) -> Quick | None:
@@ -225,6 +237,7 @@ class _Answer:
         self._method = method
         self._headers = headers
         self._start: dict[str, Any] | None = None
+        self._asks_methods = method == "OPTIONS"
         self.begun = self.cut = False
         self.status = 500
 
@@ -239,7 +252,7 @@ class _Answer:
         start, self._start = self._start, None
         if message.get("more_body"):
             self.begun = True
-            await self._send({**start, "headers": [*start["headers"], *self._ours()]})
+            await self._send({**start, "headers": [*start["headers"], *self._ours(start["headers"])]})
             await self._piece(message)
             return
         await self._complete(start["status"], list(start["headers"]), message.get("body", b""))
@@ -264,14 +277,18 @@ class _Answer:
         self.status = status
         await self._complete(status, [(b"content-type", media), *(more or ())], body)
 
-    def _ours(self) -> tuple[tuple[bytes, bytes], ...]:
-        return ((b"x-request-id", self._trace.request.encode()), *SECURITY)
-
-    def _besides(self, named: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """Our headers, without those that the answer has of its own: the dashboard's policy is stricter than ours."""
-        return [field for field in self._ours() if field[0] not in named]
+    def _ours(self, own: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Our headers, but for those that a handler has set to something of its own."""
+        named = {name.lower() for name, _ in own}
+        return [
+            (b"x-request-id", self._trace.request.encode()),
+            *(each for each in SECURITY if each[0] not in named),
+        ]
 
     async def _complete(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+        if self._asks_methods and status == 405:  # noqa: PLR2004
+            fields = [field for field in fields if field[0].lower() == b"allow"]
+            self.status, status, body = 204, 204, b""
         kept = [field for field in fields if field[0].lower() != b"content-length"]
         named = {name.lower(): value for name, value in kept}
         if self._method in ("GET", "HEAD") and status == 200 and b"etag" not in named:  # noqa: PLR2004
@@ -289,7 +306,7 @@ class _Answer:
             kept.append((b"content-length", str(len(body)).encode()))
         self.begun = True
         await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*kept, *self._besides(named)]}
+            {"type": "http.response.start", "status": status, "headers": [*kept, *self._ours(kept)]}
         )
         await self._send(
             {

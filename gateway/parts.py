@@ -22,7 +22,7 @@ from gateway.view.following import Following
 
 __all__ = ["ApiRequest", "Parts", "caller_of", "full_name", "need", "parts_of", "trace_of"]
 
-type ApiRequest = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ __all__ = ["run"]
 _log = structlog.get_logger("gateway")
 _END_S = 3
 _BACKLOG = 2048
+_SEND_BYTES = 256 * 1024
+"""What the kernel holds for a client that does not read; it would let it grow to megabytes for each."""
 
 
 async def run(settings: GatewaySettings, *, stop: asyncio.Event | None = None) -> None:
@@ -100,6 +102,7 @@ def _listening(settings: GatewaySettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         try:
             listener.bind((settings.host, settings.port))
             listener.listen(_BACKLOG)

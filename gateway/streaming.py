@@ -6,7 +6,7 @@ Guarantees that each entry behind the position is sent once and in the order of 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 import structlog
@@ -124,7 +124,7 @@ class Source:
         """Where the stream is."""
         return f"Source({position_text(self._position)})"
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """For ever, until the gateway stops."""
         parts = self._parts
         parts.tally.streams += 1

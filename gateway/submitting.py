@@ -7,6 +7,7 @@ come in time, the answer says that the task may be stored, and its name, under w
 
 import asyncio
 import hashlib
+import re
 import secrets
 from base64 import b64decode
 from collections import OrderedDict
@@ -32,6 +33,8 @@ __all__ = ["Submitting"]
 _log = structlog.get_logger("gateway.submitting")
 
 _SPEC = decoder(TaskSpec)
+_RULE = re.compile("`(\\w+)` (must .*)", re.DOTALL)
+"""How the contract's own rules, which no type says, are worded."""
 _STORED_S = 10.0
 _MOST_WRITERS = 256
 _MOST_PENDING = 8192
@@ -177,7 +180,11 @@ class Submitting:
             )  # as the coordinator will: what breaks the contract is told here, and costs no message
         except Malformed as error:
             raise Refused(str(error), field=error.field.removeprefix("work."), limit=error.limit) from None
-        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+        except ValueError as error:
+            rule = _RULE.fullmatch(str(error))
+            field, limit = (rule[1], rule[2]) if rule else ("", str(error))
+            raise Refused(f"{field}: {limit}" if field else limit, field=field, limit=limit) from None
+        except (OverflowError, msgspec.MsgspecError) as error:
             raise Refused(f"the task cannot be written as JSON: {error}", limit=str(error)) from None
         if len(line) > MAX_LINE_BYTES:
             limit = f"a task holds at most {MAX_LINE_BYTES} bytes, this one has {len(line)}"

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["process"]
 
 _PROC = Path("/proc/self")
-_STARTED_S = time.time()
-"""Python's first line of ours: the kernel's own figure counts from a boot whose time shifts with the clock."""
 
 
 def process(service: str, data: Path) -> "Source":
     """The source of a process that keeps its data in a folder, which may not be there yet."""
-    version = _version()
+    # Not when this module was loaded: a process may be forked from one that had it loaded long before.
+    version, started_s = _version(), time.time()
 
     async def say(board: "Board") -> None:
         board.say("ambient_build_info", 1, service=service, version=version)
+        board.say("ambient_process_start_time_seconds", started_s, service=service)
         _say_process(board, service)
         _say_disk(board, service, data)
 
@@ -30,7 +30,6 @@ def process(service: str, data: Path) -> "Source":
 
 
 def _say_process(board: "Board", service: str) -> None:
-    board.say("ambient_process_start_time_seconds", _STARTED_S, service=service)
     board.say("ambient_process_cpu_seconds_total", time.process_time(), service=service)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit != resource.RLIM_INFINITY:

@@ -120,6 +120,9 @@ async def demo(
     *,
     tasks: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="Size of the burst.")] = 5000,
     nodes: Annotated[int, Parameter(validator=AT_LEAST_ONE, help="How many honest nodes.")] = 3,
+    keep: Annotated[
+        bool, Parameter(negative="", help="Say where everything is and let the cluster run on, until ctrl-C.")
+    ] = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Show everything with real parts: guests, failures, a liar outvoted, a burst, and kills under load.
@@ -128,7 +131,17 @@ async def demo(
     """
     with needs("all"):
         from ambient.demo import run_demo  # noqa: PLC0415 -- an extra
-    return Exit.OK if await run_demo(tasks=tasks, nodes=nodes, as_json=connection.json) else Exit.NOT_VERIFIED
+
+    async def until_told(data: Path) -> None:
+        stop = stop_signals()
+        for line in where_lines(read_cluster_file(data), nodes=nodes + 1):
+            err.print(line)
+        await stop.wait()
+
+    all_true = await run_demo(
+        tasks=tasks, nodes=nodes, as_json=connection.json, keep=until_told if keep else None
+    )
+    return Exit.OK if all_true else Exit.NOT_VERIFIED
 
 
 commands = (up, demo)

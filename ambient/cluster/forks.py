@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,18 @@ from ambient.cluster.forkserver import MESSAGE_BYTES, die_with_parent
 __all__ = ["Child", "Forks", "Started"]
 
 _COMMAND = (sys.executable, "-m", "ambient")
+
+
+@cache
+def _can_watch() -> bool:
+    """Linux from 5.3 on; some sandboxes do not let it."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 class Started(Protocol):
@@ -97,8 +110,8 @@ class Forks:
 
     @staticmethod
     def can_start(command: Sequence[str]) -> bool:
-        """Whether this is a command of ours on a system where forking is safe."""
-        return sys.platform == "linux" and tuple(command[: len(_COMMAND)]) == _COMMAND
+        """Whether this is a command of ours on a system where forking is safe, and where children can be watched."""
+        return tuple(command[: len(_COMMAND)]) == _COMMAND and _can_watch()
 
     async def start(self, command: Sequence[str], log: Path, name: str) -> Child:
         """Start a command for which `can_start` holds, with its output behind what is in `log`. Raises `OSError`."""

@@ -10,7 +10,10 @@ from dataclasses import replace
 from ambient.cluster.plan import ClusterPlan
 from bus.server import free_port
 
-__all__ = ["describe_targets", "pages", "with_pages"]
+__all__ = ["SUPERVISOR", "describe_targets", "pages", "with_pages"]
+
+SUPERVISOR = "up"
+"""The name of the process that keeps the others, and what it is."""
 
 _PROMETHEUS = """\
 # Scrapes every process of this cluster: prometheus --config.file {folder}/prometheus.yml
@@ -26,7 +29,7 @@ scrape_configs:
 
 def with_pages(plan: ClusterPlan, monitors: Iterable[str]) -> ClusterPlan:
     """The plan with a free port for each of its processes, and the servers' monitors."""
-    names = [process.name for process in plan.services("")]
+    names = [SUPERVISOR, *(process.name for process in plan.services(""))]
     return replace(plan, pages={name: free_port() for name in names}, monitors=tuple(monitors))
 
 
@@ -41,14 +44,10 @@ def describe_targets(plan: ClusterPlan) -> None:
         return
     described = [
         {
-            "targets": [f"127.0.0.1:{plan.pages[process.name]}"],
-            "labels": {
-                "job": f"ambient-{process.role}",
-                "instance": process.name,
-                "cluster": plan.cluster,
-            },
+            "targets": [f"127.0.0.1:{plan.pages[name]}"],
+            "labels": {"job": f"ambient-{role}", "instance": name, "cluster": plan.cluster},
         }
-        for process in plan.services("")
+        for name, role in ((SUPERVISOR, SUPERVISOR), *((each.name, each.role) for each in plan.services("")))
     ]
     (plan.data / "targets.json").write_text(json.dumps(described, indent=2))
     (plan.data / "prometheus.yml").write_text(_PROMETHEUS.format(folder=plan.data))

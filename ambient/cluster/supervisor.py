@@ -16,13 +16,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
 from ambient.cluster.forks import Forks, Started
 from ambient.cluster.forkserver import die_with_parent
-from ambient.cluster.pages import describe_targets, pages, with_pages
+from ambient.cluster.pages import SUPERVISOR, describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
 from ambient.cluster.restarts import RestartPolicy
 from ambient.errors import AmbientError
@@ -33,6 +33,11 @@ from bus.messages import NodesReply, ServiceHealth
 from bus.server import NatsCluster, NatsServer, RouteUrl, free_port
 from bus.streams import ensure_streams
 from gateway.tokens import Tokens
+from metrics.page import exposed
+from metrics.process import process
+
+if TYPE_CHECKING:
+    from metrics.board import Board
 
 __all__ = ["ClusterFailed", "Running", "Supervisor"]
 
@@ -96,6 +101,7 @@ class Supervisor:
         self._on_event = on_event or (lambda _name, _what: None)
         self._watchers: set[asyncio.Task[None]] = set()
         self._forks = Forks(self.plan.data)
+        self._page = contextlib.AsyncExitStack()
 
     @property
     def nats(self) -> str:
@@ -138,10 +144,24 @@ class Supervisor:
         await self._start_servers()
         async with await Bus.connect(self.nats, cluster=self.plan.cluster, name="ambient-up") as bus:
             await ensure_streams(bus)
-            describe_targets(self.plan)
-            for process in self.plan.services(self.nats):
-                await self.add(process)
+            await self._serve_page()
+            for each in self.plan.services(self.nats):
+                await self.add(each)
             await self._ready(bus, ready_s)
+
+    async def _serve_page(self) -> None:
+        describe_targets(self.plan)
+        sources = process(SUPERVISOR, self.plan.data), self._say
+        await self._page.enter_async_context(exposed(self.plan.pages.get(SUPERVISOR, 0), *sources))
+
+    async def _say(self, board: "Board") -> None:
+        for role in {running.plan.role for running in self.running.values()}:
+            own = [running for running in self.running.values() if running.plan.role == role]
+            up = sum(running.pid is not None for running in own)
+            board.say("ambient_supervised_processes", up, role=role, state="running")
+            board.say("ambient_supervised_processes", len(own) - up, role=role, state="down")
+            restarts = sum(running.policy.count for running in own)
+            board.say("ambient_supervised_restarts_total", restarts, role=role)
 
     async def add(self, plan: ProcessPlan) -> Running:
         """Start one more process and keep it running."""
@@ -175,6 +195,7 @@ class Supervisor:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await self._forks.stop()
+        await self._page.aclose()
         if everyone:  # whoever started nothing wrote none: then it is that of the cluster that runs here
             (self.plan.data / "cluster.json").unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,22 @@ from ambient.demo.stage import Stage
 __all__ = ["run_demo"]
 
 
-async def run_demo(*, tasks: int = 5000, nodes: int = 3, as_json: bool = False) -> bool:
-    """Run every part; True only if all that was shown was true."""
+async def run_demo(
+    *,
+    tasks: int = 5000,
+    nodes: int = 3,
+    as_json: bool = False,
+    keep: Callable[[Path], Awaitable[None]] | None = None,
+) -> bool:
+    """Run every part; True only if all that was shown was true.
+
+    With `keep` the cluster has a gateway and metrics, and when all was shown runs on until `keep`, which is given its folder, returns.
+    """
     stage = Stage(silent=as_json)
     folder = Path(tempfile.mkdtemp(prefix="ambient-demo-"))
     begun = time.perf_counter()
     try:
-        await _play(stage, folder, tasks, nodes)
+        await _play(stage, folder, tasks, nodes, keep)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     stage.heading("All of it was true." if stage.ok else "Something was not true: see the crosses above.")
@@ -35,19 +45,26 @@ async def run_demo(*, tasks: int = 5000, nodes: int = 3, as_json: bool = False) 
     return stage.ok
 
 
-async def _play(stage: Stage, folder: Path, tasks: int, nodes: int) -> None:
+async def _play(
+    stage: Stage, folder: Path, tasks: int, nodes: int, keep: Callable[[Path], Awaitable[None]] | None
+) -> None:
     plan = ClusterPlan(
         data=folder,
         cluster="demo",
         nodes=nodes,
         anchors=1,
+        gateways=1 if keep else 0,
+        client="demo",
         extra_nodes=(parts.LIAR,),
         slots=1,
         node_options={parts.LIAR: ("--fault", "lie")},
         service_options={"anchor": ("--anchor-every", "1")},
     )
     stage.heading("A cluster of real processes: nats-server, coordinator, verifier, anchor, nodes")
-    async with Supervisor(plan) as cluster, connect(cluster.nats, cluster="demo", client="demo") as client:
+    async with (
+        Supervisor(plan, metrics=keep is not None) as cluster,
+        connect(cluster.nats, cluster="demo", client="demo") as client,
+    ):
         started = {running.plan.name: running.pid for running in cluster.running.values()}
         listed = ", ".join(f"{name} ({pid})" for name, pid in started.items())
         stage.fact(f"started {listed}", holds=all(started.values()))
@@ -60,5 +77,8 @@ async def _play(stage: Stage, folder: Path, tasks: int, nodes: int) -> None:
             parts.receipts,
         ):
             await part(client, cluster, stage)
+        if keep is not None:
+            stage.heading("It runs on, until ctrl-C")
+            await keep(folder)
         stage.heading("Drain and stop")
     stage.fact("every process ended when told", holds=all(r.pid is None for r in cluster.running.values()))

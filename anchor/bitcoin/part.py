@@ -119,6 +119,8 @@ class BitcoinPart(Part):
             network=record.network,
             proof=record.proof,
         )
+        # It was announced with its first transaction, but perhaps to another anchor.
+        self._store.announce(record.number, ours.size if ours is not None else 0)
         self._store.keep(record.number, kept)
 
     def _unfinished(self) -> Iterator[Open]:

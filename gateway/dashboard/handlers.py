@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from gateway.dashboard.assets import Answer, Assets
 
@@ -41,7 +42,7 @@ def handlers(assets: Assets | None = None) -> list[HTTPRouteHandler]:
         return _response(served.icon(_known(request)))
 
     @get("/assets/{version:str}/{name:path}", include_in_schema=False, sync_to_thread=False)
-    def file(request: _Asked, version: str, name: str) -> Response[bytes]:
+    def file(request: _Asked, version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
         found = served.file(version, str(name).lstrip("/"), _known(request))
         if found is None:
             raise NotFoundException(detail="this file belongs to another version: load the page again")

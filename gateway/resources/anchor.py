@@ -4,7 +4,14 @@ from msgspec import Struct
 
 from gateway.resources.common import Count
 
-__all__ = ["AnchorView", "Checkpoint", "Publication", "PublicationStep"]
+__all__ = ["AnchorView", "Checkpoint", "Publication", "PublicationStep", "SignedState"]
+
+
+class SignedState(Struct, frozen=True, kw_only=True):
+    """A C2SP signed note, and the hashes (hex) of the proof that its log begins with an older one."""
+
+    note: str
+    proof: list[str]
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):

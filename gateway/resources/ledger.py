@@ -4,7 +4,18 @@ from msgspec import Struct
 
 from gateway.resources.common import Count
 
-__all__ = ["Balance", "Energy", "LedgerSummary", "NodeEnergy"]
+__all__ = ["Balance", "Energy", "LedgerSummary", "NodeEnergy", "ProofDocument"]
+
+
+class ProofDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A proof for `ledger.proof`, which takes it as it is spelt, byte for byte: see docs/ledger.md."""
+
+    format: str
+    name: str
+    path: str
+    state: str
+    leaf: str = ""
+    neighbour: dict[str, str] = {}
 
 
 class Balance(Struct, frozen=True, kw_only=True):

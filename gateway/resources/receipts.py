@@ -1,6 +1,6 @@
 """Receipts and proofs: what a check of one found."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -10,9 +10,8 @@ __all__ = ["Block", "ProofReport", "ReceiptReport"]
 
 
 class Block(Struct, frozen=True, kw_only=True):
-    """The block that a receipt shows."""
+    """The block that a receipt shows; `work` is how many hashes it and its successors took, as a decimal number."""
 
-    network: str
     txid: str
     block: str
     height: Count
@@ -21,15 +20,17 @@ class Block(Struct, frozen=True, kw_only=True):
 
 
 class ReceiptReport(Struct, frozen=True, kw_only=True):
-    """What the check of a receipt found. Where it does not hold, `link` is the link that is broken and `error` says why.
+    """What the check of a receipt found, of a task or of an account (`kind`). Where it does not hold, `link` is what is broken and `error` says why.
 
     `proven` and `unproven` are sentences for people. The check is the one that anybody can make without this cluster (`ambient verify`).
+    `held` is what the ledger holds under an account's `name`; None: nothing.
     """
 
     holds: bool
     link: str = ""
     error: str = ""
-    task: str = ""
+    kind: Literal["", "task", "account"] = ""
+    name: str = ""
     status: str = ""
     output_digest: str = ""
     verifier_key: str = ""
@@ -38,6 +39,7 @@ class ReceiptReport(Struct, frozen=True, kw_only=True):
     size: Count = 0
     witnesses: dict[str, int] = {}
     nodes: dict[str, str] = {}
+    held: dict[str, Any] | None = None
     block: Block | None = None
     proven: list[str] = []
     unproven: list[str] = []

@@ -5,7 +5,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from gateway.problems import PROBLEM_JSON
 from gateway.resources.common import Problem
 
-__all__ = ["problems"]
+__all__ = ["LEAST_0", "problems"]
+
+LEAST_0 = {"minimum": 0}
+"""Goes with `ge=0`, which the framework would leave out of the description."""
 
 _SAYS = {
     400: "The request breaks the contract: `field` and `limit` say where and how.",

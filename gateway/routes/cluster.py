@@ -7,7 +7,7 @@ from typing import Annotated
 
 import structlog
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from bus.errors import BusError
 from bus.streams import Extent, extent
@@ -15,7 +15,7 @@ from gateway.asking import service_states
 from gateway.errors import Unavailable
 from gateway.parts import ApiRequest, Parts, parts_of
 from gateway.resources.cluster import LogExtent, Stats
-from gateway.routes.answers import problems
+from gateway.routes.answers import LEAST_0, problems
 from gateway.view.meter import HISTORY_S
 from gateway.view.ring import ALL_LOGS
 
@@ -31,7 +31,13 @@ _LOGS_S = 1.0
 async def stats(
     request: ApiRequest,
     history_s: Annotated[
-        int, Parameter(ge=0, le=HISTORY_S, description="Rates of so many single seconds, oldest first")
+        int,
+        QueryParameter(
+            ge=0,
+            schema_extra=LEAST_0,
+            le=HISTORY_S,
+            description="Rates of so many single seconds, oldest first",
+        ),
     ] = 0,
 ) -> Stats:
     """Rates, latency, tasks and nodes by state, logs, services, energy."""

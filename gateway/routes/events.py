@@ -9,12 +9,12 @@ from typing import Annotated
 
 from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from bus.subjects import TOKEN_PATTERN
 from gateway.errors import Refused, TooMany
-from gateway.parts import ApiRequest, parts_of
+from gateway.parts import ApiRequest, parts_of, trace_of
 from gateway.resources.events import LogItem
 from gateway.routes.answers import problems
 from gateway.streaming import Pulse, Source
@@ -41,25 +41,27 @@ async def events(
     request: ApiRequest,
     last_event_id: Annotated[
         str | None,
-        Parameter(header="Last-Event-ID", max_length=120, description="Go on behind this event"),
+        HeaderParameter(name="Last-Event-ID", max_length=120, description="Go on behind this event"),
     ] = None,
     after: Annotated[
-        str | None, Parameter(max_length=120, description="The same, for who cannot set the header")
+        str | None, QueryParameter(max_length=120, description="The same, for who cannot set the header")
     ] = None,
     kinds: Annotated[
         str | None,
-        Parameter(
+        QueryParameter(
             max_length=_KINDS_MOST,
             description="Kinds of items (see LogItem), and `stats`, `node`: comma-separated; all without it",
         ),
     ] = None,
-    task: Annotated[str | None, Parameter(max_length=130, description="Items about this task only")] = None,
-    client: Annotated[
-        str | None, Parameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
+    task: Annotated[
+        str | None, QueryParameter(max_length=130, description="Items about this task only")
     ] = None,
-    board: Annotated[  # noqa: FBT002 -- a query parameter
+    client: Annotated[
+        str | None, QueryParameter(pattern=TOKEN_PATTERN, description="Items of this client's tasks only")
+    ] = None,
+    board: Annotated[
         bool,
-        Parameter(
+        QueryParameter(
             description="Also `event: board` each second, a NodeBoard without names: see `/api/v1/cluster/board`"
         ),
     ] = False,
@@ -78,8 +80,9 @@ async def events(
         )
     wanted = {kind for kind in (kinds or "").split(",") if kind}
     source = Source(parts, pulse_of(request), position, _filter(wanted, task, client), wanted, board=board)
+    stream = trace_of(request).stream = source.pieces()
     return Stream(
-        source.pieces(),
+        stream,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

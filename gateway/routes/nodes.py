@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Annotated
 
 from litestar import delete, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from bus.join import JoinToken
 from bus.messages import (
@@ -35,27 +35,27 @@ from gateway.resources.nodes import (
     Telemetry,
     Terms,
 )
-from gateway.routes.answers import problems
+from gateway.routes.answers import LEAST_0, problems
 from gateway.view.book import Record
 
 __all__ = ["drain", "list_nodes", "one", "register", "remove", "undrain"]
 
 _HISTORY = 50
 
-NodePath = Annotated[str, Parameter(description="A node's name", pattern=TOKEN_PATTERN)]
+NodePath = Annotated[str, PathParameter(description="A node's name", pattern=TOKEN_PATTERN)]
 
 
 @get("/api/v1/nodes", tags=["nodes"], summary="List nodes by name", responses=problems(400, 503))
 async def list_nodes(
     request: ApiRequest,
-    node_state: Annotated[NodeState | None, Parameter(query="state")] = None,
-    region: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
-    node_type: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
-    search: Annotated[str | None, Parameter(max_length=64, description="Part of a node's name")] = None,
+    node_state: Annotated[NodeState | None, QueryParameter(name="state")] = None,
+    region: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
+    node_type: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
+    search: Annotated[str | None, QueryParameter(max_length=64, description="Part of a node's name")] = None,
     cursor: Annotated[
-        str | None, Parameter(pattern=TOKEN_PATTERN, description="`next` of the page before")
+        str | None, QueryParameter(pattern=TOKEN_PATTERN, description="`next` of the page before")
     ] = None,
-    limit: Annotated[int, Parameter(ge=1, le=10_000)] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
 ) -> NodePage:
     """As the coordinator sees them, at most a second ago."""
     every = await parts_of(request).asking.all_nodes()
@@ -167,7 +167,7 @@ def _decision(record: Record, node: str, attempt: int, at_ms: int, sequence: int
     status_code=201,
     responses=problems(400, 403, 409, 413, 503),
 )
-async def register(request: ApiRequest, data: Registration) -> Registered:
+async def register(request: ApiRequest, data: JSONBody[Registration]) -> Registered:
     """Make a new node's name and key, and say how to start it. Operators only.
 
     The name is the node's once it says hello: until then it is free, and afterwards nobody else can have it.
@@ -202,7 +202,13 @@ async def drain(
     request: ApiRequest,
     node: NodePath,
     finish_ms: Annotated[
-        int | None, Parameter(ge=0, le=86_400_000, description="How long guests that run may take to finish")
+        int | None,
+        QueryParameter(
+            ge=0,
+            schema_extra=LEAST_0,
+            le=86_400_000,
+            description="How long guests that run may take to finish",
+        ),
     ] = None,
 ) -> Draining:
     """Ask again until it is `empty`. The node stays, without work, until `undrain` or its next start. Operators only."""

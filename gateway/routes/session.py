@@ -6,6 +6,7 @@ from typing import Annotated
 import segno
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from gateway.errors import Refused
@@ -24,6 +25,7 @@ _TOO_LONG = "must fit a QR code: 2,331 bytes of UTF-8 at most"
     "/api/v1/session",
     tags=["session"],
     summary="Who this token is, and what it may do",
+    responses=problems(),
     sync_to_thread=False,
 )
 def session(request: ApiRequest) -> Session:
@@ -52,7 +54,7 @@ class QrText(Struct, frozen=True, forbid_unknown_fields=True):
     },
     sync_to_thread=True,
 )
-def qr(data: QrText) -> Response[bytes]:
+def qr(data: JSONBody[QrText]) -> Response[bytes]:
     """Posted, so that a join token stands in no URL and in no log; the picture is kept nowhere."""
     out = io.BytesIO()
     try:

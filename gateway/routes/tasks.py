@@ -1,12 +1,13 @@
 """`/api/v1/tasks`: submit, list, one with its story, its output, `why`, and cancel."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from bus.blobs import Blobs
 from bus.messages import TaskState, WhyReply, WhyRequest
@@ -17,7 +18,7 @@ from gateway.edge import Receive, Scope, Trace
 from gateway.errors import Conflict, Forbidden, NotFound, Refused
 from gateway.parts import ApiRequest, Parts, caller_of, full_name, need, parts_of, trace_of
 from gateway.resources.tasks import Submitted, TaskDetail, TaskOrder, TaskPage, TaskSummary, Why
-from gateway.routes.answers import problems
+from gateway.routes.answers import LEAST_0, problems
 from gateway.tokens import Caller
 
 __all__ = ["cancel", "list_tasks", "one", "output", "quick_one", "quick_submit", "submit", "why"]
@@ -26,22 +27,25 @@ _ORDER = decoder(TaskOrder)
 _encode = msgspec.json.Encoder().encode
 _MOST_WAIT_S = 30.0
 _KEY_MOST = 255
+_UNKNOWN_S = 1.0
 
 TaskPath = Annotated[
     str,
-    Parameter(
+    PathParameter(
         description="`<client>.<id>`, or an id of the token's own client",
         pattern=r"^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?$",
     ),
 ]
 _Client = Annotated[
     str | None,
-    Parameter(header="Ambient-Client", description="Operators only: in whose name", pattern=TOKEN_PATTERN),
+    HeaderParameter(
+        name="Ambient-Client", description="Operators only: in whose name", pattern=TOKEN_PATTERN
+    ),
 ]
 _Key = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         description="The same key with the same body is the same task, on any gateway; with another body it is refused (422)",
         min_length=1,
         max_length=_KEY_MOST,
@@ -56,7 +60,9 @@ _Key = Annotated[
     status_code=202,
     responses=problems(400, 403, 409, 413, 422, 503),
 )
-async def submit(request: ApiRequest, data: TaskOrder, key: _Key = None, client: _Client = None) -> Submitted:
+async def submit(
+    request: ApiRequest, data: JSONBody[TaskOrder], key: _Key = None, client: _Client = None
+) -> Submitted:
     """Answers once the task is durable: from then on it ends in exactly one verdict."""
     trace = trace_of(request)
     return await _submit(parts_of(request), trace, data, key, client)
@@ -116,12 +122,14 @@ async def _body(receive: Receive) -> bytes:
 )
 def list_tasks(
     request: ApiRequest,
-    client: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
-    task_state: Annotated[TaskState | None, Parameter(query="state")] = None,
-    node: Annotated[str | None, Parameter(pattern=TOKEN_PATTERN)] = None,
-    search: Annotated[str | None, Parameter(max_length=130, description="Part of a task's name")] = None,
-    cursor: Annotated[int | None, Parameter(ge=1, le=2**53, description="`next` of the page before")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    client: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
+    task_state: Annotated[TaskState | None, QueryParameter(name="state")] = None,
+    node: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
+    search: Annotated[str | None, QueryParameter(max_length=130, description="Part of a task's name")] = None,
+    cursor: Annotated[
+        int | None, QueryParameter(ge=1, le=2**53, description="`next` of the page before")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> TaskPage:
     """The tasks that this gateway remembers (`kept`), filtered. `next` is the cursor of the next page."""
     book = parts_of(request).view.book
@@ -152,7 +160,10 @@ async def one(
     request: ApiRequest,
     task: TaskPath,
     wait_s: Annotated[
-        float, Parameter(ge=0, le=_MOST_WAIT_S, description="Wait so long for its verdict, at most")
+        float,
+        QueryParameter(
+            ge=0, schema_extra=LEAST_0, le=_MOST_WAIT_S, description="Wait so long for its verdict, at most"
+        ),
     ] = 0.0,
 ) -> TaskDetail:
     """Asked, decided, claimed, accepted, proven: with who and when."""
@@ -168,12 +179,17 @@ async def _one(parts: Parts, trace: Trace, task: str, wait_s: float) -> TaskDeta
 
 
 async def settled(parts: Parts, name: str, wait_s: float) -> None:
-    """Wait until the verdict is read, or the time is up."""
+    """Wait until the verdict is read, or the time is up; for a task that nobody submitted, no longer than another gateway's takes to be read."""
+    await _wait(parts, min(wait_s, _UNKNOWN_S), lambda: parts.view.book.get(name) is not None)
+    record = parts.view.book.get(name)
+    if record is not None:
+        await _wait(parts, wait_s, lambda: record.settled is not None or record.is_refused)
+
+
+async def _wait(parts: Parts, most_s: float, fact: Callable[[], bool]) -> None:
     try:
-        async with asyncio.timeout(wait_s):
-            while (record := parts.view.book.get(name)) is None or record.settled is None:
-                if record is not None and record.is_refused:
-                    return
+        async with asyncio.timeout(most_s):
+            while not fact():
                 await parts.following.news()
     except TimeoutError:
         return

@@ -13,8 +13,11 @@ _HEALTH = Row("At a glance", (
     ),
     Panel(
         "Processes that do not answer", "short",
-        "Targets whose page Prometheus could not read. Look at the log of the process; `ambient up` starts again what dies.",
-        (Query("count(up{@} == 0) or vector(0)", "down"),), "number", Limit(1, 2), 6,
+        "Targets whose page Prometheus could not read, and pages that hold less than they should. Look at the log of the process; `ambient up` starts again what dies.",
+        (
+            Query("count(up{@} == 0) or vector(0)", "down"),
+            Query("count(ambient_page_failed_sources{@} > 0) or vector(0)", "incomplete"),
+        ), "number", Limit(1, 2), 6,
     ),
     Panel(
         "Nodes that take work", "short",
@@ -95,6 +98,16 @@ _PROCESSES = Row("Processes", (
         "Open files", "percentunit",
         "Share of the file descriptors that a process may open. Above 80 % raise its limit (`ulimit -n`, `LimitNOFILE`).",
         (Query("max by (instance) (ambient_process_open_fds{@} / ambient_process_max_fds{@})", "{{instance}}"),), "lines", Limit(0.8, 0.95),
+    ),
+    Panel(
+        "Processes that ambient up keeps", "short",
+        "Of a local cluster, by role. Those that are down are started again within ten seconds; the log in its `logs` folder says why one ended.",
+        (Query("sum by (role, state) (ambient_supervised_processes{@})", "{{role}} {{state}}"),), "stack", width=12,
+    ),
+    Panel(
+        "Restarts by ambient up", "short",
+        "Of a local cluster: processes that ended by themselves and were started again. The same role again and again does not get better by restarting: read its log.",
+        (Query("sum by (role) (increase(ambient_supervised_restarts_total{@}[$__rate_interval]))", "{{role}}"),), "steps", Limit(1, 3), 12,
     ),
 ))  # fmt: skip
 

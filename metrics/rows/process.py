@@ -6,6 +6,10 @@ __all__ = ["ROWS"]
 
 ROWS = (
     Metric(
+        "ambient_page_failed_sources", "gauge", (),
+        "Sources of this page that failed, so that it holds less than it should: the process' log says which. It should be 0.",
+    ),
+    Metric(
         "ambient_process_cpu_seconds_total", "counter", ("service",),
         "Processor time of this process, its children left out.",
     ),
@@ -24,6 +28,14 @@ ROWS = (
     Metric(
         "ambient_process_start_time_seconds", "gauge", ("service",),
         "When it started, in seconds since 1970.",
+    ),
+    Metric(
+        "ambient_supervised_processes", "gauge", ("role", "state"),
+        "Processes of a local cluster that `ambient up` keeps, `running` or `down` until it has started them again.",
+    ),
+    Metric(
+        "ambient_supervised_restarts_total", "counter", ("role",),
+        "How often `ambient up` started a process again that had ended by itself.",
     ),
     Metric(
         "ambient_disk_free_bytes", "gauge", ("service",),

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from ambient.cluster import forks as forks_module
 from ambient.cluster.forks import Forks
 
 pytestmark = pytest.mark.skipif(
@@ -114,6 +115,20 @@ async def test_nothing_outlives_who_asked(tmp_path: Path) -> None:
     await asker.wait()
 
     await until(lambda: is_gone(pid) and is_gone(server))
+
+
+def test_where_children_cannot_be_watched_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox without pidfds: every process is a new interpreter."""
+
+    def refused(_pid: int) -> int:
+        raise PermissionError
+
+    forks_module._can_watch.cache_clear()
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    try:
+        assert not Forks.can_start(WAITS)
+    finally:
+        forks_module._can_watch.cache_clear()
 
 
 def test_only_our_own_commands_are_forked() -> None:

@@ -11,7 +11,7 @@ from metrics.catalogue import CATALOGUE, SECTIONS
 
 _LABELS = {
     "service", "version", "log", "kind", "stage", "status", "policy", "reason", "method", "state", "le", "server",
-    "direction",
+    "direction", "role",
 }  # fmt: skip
 """Every one of them has few values, whatever happens: there is no task, no node, no client."""
 

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import re
+import signal
 import sys
+import urllib.request
 from pathlib import Path
+from subprocess import PIPE
 
 import psutil
 
@@ -17,13 +20,23 @@ def _shape(text: str) -> list[str]:
     return [re.sub(r"node-\d", "node", re.sub(r"\d[\d,.]*", "N", fact))[:60] for fact in facts]
 
 
-async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
-    """`ambient demo` exits 0, states the facts recorded in README.md, and leaves no process and no file."""
+async def test_the_demo_shows_what_the_readme_shows_and_may_go_on(tmp_path: Path) -> None:
+    """`ambient demo --keep` states the facts recorded in README.md, serves a dashboard until it is told to end, exits 0, and leaves no process and no file."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ambient", "demo", env=environment, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "ambient", "demo", "--keep"), env=environment, stdout=PIPE, stderr=PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 150)
+    assert process.stderr is not None
+    assert process.stdout is not None
+    async with asyncio.timeout(200):
+        shown = asyncio.create_task(process.stdout.read())
+        while not (dashboard := re.search(rb"http://127\.0\.0\.1:\d+", await process.stderr.readline())):
+            assert not process.stderr.at_eof(), (await shown).decode()
+        with urllib.request.urlopen(dashboard[0].decode(), timeout=10) as page:  # noqa: ASYNC210, S310
+            served = page.status
+        process.send_signal(signal.SIGINT)
+        out = await shown
+        await process.wait()
     recorded = (ROOT / "README.md").read_text().split("<!-- demo:")[1].split("<!-- end of demo")[0]
     left_files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
     left = [
@@ -32,6 +45,7 @@ async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
         if str(tmp_path) in " ".join(found.info["cmdline"] or [])
     ]
 
+    assert served == 200
     assert process.returncode == 0, out.decode()
     assert _shape(out.decode()) == _shape(recorded)
     assert left_files == []

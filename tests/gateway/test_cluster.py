@@ -1,0 +1,200 @@
+"""Nodes, figures, ledger and anchor over HTTP, and what every answer carries."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ambient.cluster import Supervisor
+from ledger.proof import check
+from tests.gateway.conftest import address, ended, opened, submitted, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+"""In the loop of the cluster, which starts again what dies."""
+
+
+async def test_a_node_is_told_with_its_terms(api: httpx.AsyncClient) -> None:
+    """The four terms add up to the score, and the decisions about it name the task that it ran."""
+    name = await submitted(api, place={"node": "node-2"})
+    await ended(api, name)
+    page = (await api.get("/api/v1/nodes", params={"limit": 1})).json()
+    rest = (await api.get("/api/v1/nodes", params={"cursor": page["next"]})).json()
+    one = (await api.get("/api/v1/nodes/node-2")).json()
+
+    assert [node["node"] for node in (*page["nodes"], *rest["nodes"])][:2] == ["node-1", "node-2"]
+    assert abs(sum(one["terms"].values()) - one["score"]) < 1e-9
+    assert name in {decision["task"] for decision in one["history"]}
+    assert next(d for d in one["history"] if d["task"] == name)["claimed"] == "ok"
+    assert (await api.get("/api/v1/nodes/nobody")).status_code == 404
+
+
+async def test_a_node_is_drained_and_comes_back(api: httpx.AsyncClient) -> None:
+    """Drained, it says so itself; undrained, it takes work again."""
+
+    async def is_empty() -> bool:
+        return bool((await api.post("/api/v1/nodes/node-1/drain")).json()["empty"])
+
+    async def is_back() -> bool:
+        return (await api.post("/api/v1/nodes/node-1/undrain")).json()["state"] in ("healthy", "safe")
+
+    await until(is_empty)
+    await until(is_back)
+
+
+async def test_a_registered_node_joins_and_is_sent_away(api: httpx.AsyncClient, tmp_path: Path) -> None:
+    """The command that registering gave starts a node of that name and key; removed, it says goodbye and ends in order."""
+    made = (await api.post("/api/v1/nodes", json={"id": "newcomer", "region": "lab", "slots": 1})).json()
+    command = [*made["command"].split()[1:], "--data", str(tmp_path), "--bandwidth-mbps", "100"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ambient",
+        *command,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+
+        async def is_there() -> bool:
+            found = await api.get("/api/v1/nodes/newcomer")
+            return found.status_code == 200 and found.json()["state"] == "healthy"
+
+        await until(is_there)
+        node = (await api.get("/api/v1/nodes/newcomer")).json()
+        taken = await api.post("/api/v1/nodes", json={"id": "newcomer"})
+        told = await api.delete("/api/v1/nodes/newcomer")
+        await asyncio.wait_for(process.wait(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    async def has_left() -> bool:
+        return (await api.get("/api/v1/nodes/newcomer")).json()["state"] == "left"
+
+    await until(has_left)
+    assert node["key"] == made["key"]
+    assert node["capabilities"]["region"] == "lab"
+    assert taken.status_code == 409
+    assert told.status_code == 202
+    assert process.returncode == 0
+    assert made["join_token"] in made["compose"]
+
+
+async def test_who_leads_and_how_much_is_done(api: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
+    """Ready names the leaders; figures count what was verified, how long it took, and how full the logs are, at both gateways alike."""
+    await ended(api, await submitted(api))
+    ready = await api.get("/api/v1/health/ready")
+    stats = (await api.get("/api/v1/cluster/stats", params={"history_s": 30})).json()
+    elsewhere = (await other.get("/api/v1/cluster/stats")).json()
+
+    assert ready.status_code == 200
+    assert {each["service"]: each["leader"] for each in ready.json()["services"]} == {
+        "coordinator": "coordinator-1",
+        "verifier": "verifier-1",
+        "anchor": "anchor-1",
+    }
+    assert stats["tasks"]["verified"] >= 1
+    assert stats["latency"]["tasks"] >= 1
+    assert len(stats["history"]) == 30
+    assert stats["nodes"]["healthy"] >= 1
+    assert set(stats["logs"]) == {"tasks", "assignments", "results", "verdicts", "anchors"}
+    assert stats["fuel"] > 0
+    assert elsewhere["tasks"]["verified"] >= 1
+
+
+async def test_accounts_energy_and_their_proofs(api: httpx.AsyncClient) -> None:
+    """A balance and a month's energy are told, and their documents hold by the offline check."""
+    await ended(api, await submitted(api))
+
+    async def has_proof() -> bool:
+        return (await api.get("/api/v1/ledger/client/owner/proof")).status_code == 200
+
+    await until(has_proof)
+    balance = (await api.get("/api/v1/ledger/client/owner")).json()
+    document = (await api.get("/api/v1/ledger/client/owner/proof")).content
+    report = (await api.post("/api/v1/proofs/verify", content=document)).json()
+    broken = (await api.post("/api/v1/proofs/verify", content=document[:-9])).json()
+    other = {"commitment": "0" * 64}
+    unpublished = (await api.post("/api/v1/proofs/verify", content=document, params=other)).json()
+    energy = (await api.get("/api/v1/energy")).json()
+    strange = await api.get("/api/v1/ledger/thief/owner")
+
+    assert (balance["account"], balance["held"], balance["free"]) == ("client/owner", 0, 0)
+    assert check(document).name == report["name"] == "client/owner"
+    assert report["holds"]
+    assert report["commitment"] == check(document).commitment.hex()
+    assert (broken["holds"], broken["link"]) == (False, "format")
+    assert (unpublished["holds"], unpublished["link"]) == (False, "state")
+    assert energy["nodes"] >= 2
+    assert energy["energy_j"] > 0
+    assert strange.status_code == 400
+
+
+async def test_the_anchor_is_told(api: httpx.AsyncClient) -> None:
+    """Signed states and publications, newest first, and a consistency proof."""
+    await ended(api, await submitted(api))
+
+    async def is_published() -> bool:
+        view = (await api.get("/api/v1/anchor")).json()
+        return bool(view["checkpoints"]) and bool(view["publications"])
+
+    await until(is_published)
+    view = (await api.get("/api/v1/anchor")).json()
+    signed = (await api.get("/api/v1/anchor/checkpoint", params={"old": 1})).json()
+
+    assert signed["note"].startswith(view["origin"])
+    assert view["publications"][0]["steps"][0]["kind"] == "built"
+    assert (await api.get("/api/v1/anchor/checkpoint", params={"old": 10**9})).status_code == 409
+
+
+async def test_what_has_not_changed_is_not_sent_again(api: httpx.AsyncClient) -> None:
+    """An answer has an ETag; asked with it, the next one is 304 without a body. Large ones are compressed for who takes that."""
+    first = await api.get("/api/v1/anchor")
+    plain = await api.get("/api/v1/anchor", headers={"Accept-Encoding": "identity"})
+    ledger = await api.get("/schema")
+    again = await api.get("/schema", headers={"If-None-Match": ledger.headers["etag"]})
+
+    assert first.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert again.status_code == 304
+    assert again.content == b""
+
+
+async def test_no_token_no_answer(shared: Supervisor) -> None:
+    """Without a token, with a wrong one, or with the right id and another secret, every path but the public ones is closed, and says how to open it."""
+    right = shared.token
+    wrong = f"{right[:14]}{'A' * 43}"
+    async with opened(address(shared), None) as nobody:
+        closed = [await nobody.get("/api/v1/tasks")]
+        closed += [
+            await nobody.get("/api/v1/tasks", headers={"Authorization": value})
+            for value in (f"Bearer {wrong}", "Bearer x", f"Basic {right}", "Bearer", f"Bearer {right}x")
+        ]
+        public = [await nobody.get(path) for path in ("/api/v1/health/live", "/schema", "/swagger-ui")]
+
+    assert {answer.status_code for answer in closed} == {401}
+    assert all(answer.headers["www-authenticate"].startswith("Bearer") for answer in closed)
+    assert "ambient token" in closed[0].json()["detail"]
+    assert {answer.status_code for answer in public} == {200}
+
+
+async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: httpx.AsyncClient) -> None:
+    """The line of a request names its id, path, task and submitter; the id is the caller's own where it sends one."""
+    await api.post("/api/v1/modules", content=b"x", headers={"X-Request-Id": "trace-me-1"})
+    body = {"id": "logged", "module": "sha256:" + "0" * 64}
+    answer = await api.post("/api/v1/tasks", json=body, headers={"X-Request-Id": "trace-me-2"})
+    log = (shared.plan.data / "logs" / "gateway-1.log").read_text().splitlines()
+    line = next(line for line in log if "trace-me-2" in line)
+
+    assert answer.headers["x-request-id"] == "trace-me-2"
+    assert any("trace-me-1" in line for line in log)
+    for told in (
+        '"task": "owner.logged"',
+        '"submitter": "owner"',
+        '"path": "/api/v1/tasks"',
+        '"status": 202',
+    ):
+        assert told in line
