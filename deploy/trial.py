@@ -36,6 +36,8 @@ MOST_MB = 130
 SHELLS = ("sh", "bash", "dash", "busybox", "apt", "dpkg", "pip", "perl")
 PATIENCE_S = 120.0
 BEGUN_S = 0.2
+CANNOT = 3
+"""The exit code that says: nothing is wrong with the image, it could not be tried here."""
 
 
 class NotTrue(Exception):
@@ -211,15 +213,37 @@ async def check_work(client: Client) -> None:
     )
 
 
-async def main() -> int:
-    """Play it all; 0 if all of it was true."""
+def unable() -> str:
+    """What this machine lacks for the trial, empty where it lacks nothing."""
     for tool in ("buildah", "bwrap"):
         if shutil.which(tool) is None:
-            print(
-                f"the image cannot be tried without {tool}: apt-get install buildah bubblewrap",
-                file=sys.stderr,
-            )
-            return 2
+            return f"{tool} is not there: apt-get install buildah bubblewrap"
+    if os.geteuid() != 0:
+        return "it takes root, to run the node as somebody else"
+    able = [
+        "bwrap",
+        "--unshare-all",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--",
+        "/bin/true",
+    ]
+    done = subprocess.run(
+        able, user=USER, group=USER, extra_groups=(), capture_output=True, text=True, check=False
+    )
+    return f"users without rights get no namespaces here: {done.stderr.strip()}" if done.returncode else ""
+
+
+async def main() -> int:
+    """Play it all; 0 if all of it was true."""
+    if lacking := unable():
+        print(f"the image cannot be tried: {lacking}", file=sys.stderr)
+        return CANNOT
     with tempfile.TemporaryDirectory(prefix="ambient-trial-") as name:
         folder = Path(name)
         folder.chmod(0o711)
