@@ -20,7 +20,8 @@ help:
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
 	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
-	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks'
+	@echo 'make recording    run the demo and put what it printed into README.md; make figures: the benchmarks;'
+	@echo '                  make screenshots: pictures of the dashboard'
 	@echo 'make clean        remove .venv and every cache'
 	@echo
 	@echo 'PYTHON=/path/to/python3 chooses the interpreter.'
@@ -93,6 +94,9 @@ recording: $(BIN)/.all
 figures: $(BIN)/.all
 	@$(BIN)/python tools/readme.py figures
 
+screenshots: $(BIN)/.dev
+	@PYTHONPATH=. $(BIN)/python tools/screenshots.py
+
 bench: $(BIN)/.bench
 	@$(BIN)/python -m bench
 
@@ -126,4 +130,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures bench constraints clean
+.PHONY: help setup demo test test-btcd nats-server image test-image sim chaos check manual recording figures screenshots bench constraints clean

@@ -67,7 +67,8 @@ export const api = {
   tasks: (query, signal) => get("/tasks", query, signal),
   task: (task) => get(`/tasks/${part(task)}`),
   why: (task) => get(`/tasks/${part(task)}/why`),
-  submit: (order, key) => post("/tasks", order, { "Idempotency-Key": key }),
+  /** With a name of its own, or a key: the same order sent again is the same task. */
+  submit: (order, key) => post("/tasks", order, order.id ? {} : { "Idempotency-Key": key }),
   cancel: async (task) => (await call(`/tasks/${part(task)}`, { method: "DELETE" })).json(),
   output: async (task) => new Uint8Array(await (await call(`/tasks/${part(task)}/output`, { accept: "application/octet-stream" })).arrayBuffer()),
   receipt: async (task) => (await call(`/receipts/${part(task)}`, { accept: "application/octet-stream" })).blob(),

@@ -76,6 +76,6 @@ function verdictOn(report, name) {
   }
   return h("div.stack", {}, h("div.said-good", {}, h("strong", {}, `${name} holds`), h("div", {}, report.kind === "account" ? `what ${report.name} held` : ["task ", taskLink(report.name), ` ended as ${report.status}`])),
     h("ul.stack", {}, report.proven.map((each) => h("li", {}, h("span.state.good", {}, "shown"), h("div.break", {}, each))), report.unproven.map((each) => h("li", {}, h("span.state.gone", {}, "not shown"), h("div.quiet.break", {}, each)))),
-    facts([["Output", report.output_digest && h("code", { title: report.output_digest }, say.short(report.output_digest, 24))], ["Entry", `${say.count(report.leaf)} of ${say.count(report.size)}`],
-      ["Block", report.block && `${say.count(report.block.height)} on ${report.block.network}`], ["Nodes", Object.keys(report.nodes).join(", ")]]));
+    facts([["Output", report.output_digest && h("code", { title: report.output_digest }, say.short(report.output_digest, 24))], ["Entry", `number ${say.count(report.leaf)} of ${say.count(report.size)}, from 0`],
+      ["Block", report.block && `${say.count(report.block.height)}, by its clock ${say.moment(report.block.time_s * 1000)}`], ["Nodes", Object.keys(report.nodes).join(", ")]]));
 }

@@ -38,7 +38,7 @@ export function open({ live, api, go }) {
     const history = live.history.map((each) => [each.at_s * 1000, each.rates]);
     const last = history.at(-1)?.[0] ?? stats.at_ms, range = [Math.min(history[0]?.[0] ?? last, last - 60_000), last];
     const of = (name) => history.map(([at, each]) => [at, each[name] ?? NaN]);
-    strip.update(stats, history);
+    strip.update(stats, history, live.nodes);
     rates.set([of("asked"), of("accepted"), of("failed")], range);
     waits.set([of("p50_ms"), of("p99_ms")], range);
     logs.update(stats);
@@ -78,21 +78,21 @@ function figures() {
   const opens = [], healthies = [];
   return {
     element: h("dl.figures", { "aria-label": "Now" }, made.map((each) => each.element)),
-    update(stats, history) {
+    update(stats, history, board) {
       const of = (name) => history.map(([at, each]) => [at, each[name] ?? NaN]);
       figure(accepted.value, say.rate(stats.rates.accepted));
       text(accepted.note, stats.rates.failed > 0 ? `${say.joined(say.rate(stats.rates.failed))} of them failed` : "mean of ten seconds");
       accepted.line.set(of("accepted"));
       figure(wait.value, say.span(stats.latency.p50_ms ?? NaN));
-      text(wait.note, stats.latency.p99_ms === null ? "nothing accepted in the last minute" : `99 % within ${say.joined(say.span(stats.latency.p99_ms))}`);
+      text(wait.note, stats.latency.p99_ms === null ? "nothing in the last minute" : `99 % within ${say.joined(say.span(stats.latency.p99_ms))}`);
       wait.line.set(of("p50_ms"));
-      const total = Object.values(stats.nodes).reduce((sum, each) => sum + each, 0), healthy = stats.nodes.healthy ?? 0;
+      const { counts, length: total } = board, healthy = counts[0];
       figure(nodes.value, [say.count(healthy), `of ${say.count(total)}`]);
       healthies.push([stats.at_ms, healthy]);
       if (healthies.length > 300) healthies.shift();
       nodes.line.set(healthies);
-      const dead = (stats.nodes.dead ?? 0) + (stats.nodes.suspect ?? 0);
-      text(nodes.note, dead ? `${say.count(dead)} silent` : "all that are here answer");
+      const silent = counts[NODE_STATES.indexOf("suspect")] + counts[NODE_STATES.indexOf("dead")];
+      text(nodes.note, silent ? `${say.count(silent)} silent` : total ? "none is silent" : "none has joined yet");
       figure(open.value, [say.count(stats.open)]);
       text(open.note, `${say.count(stats.waiting)} wait for a node`);
       opens.push([stats.at_ms, stats.open]);

@@ -1,0 +1,138 @@
+"""What holds on every page, whatever it shows: reachable to all, at home on a phone, nothing from elsewhere."""
+
+import pytest
+
+pytest.importorskip("playwright.async_api", reason="the browser tests need playwright: make setup")
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.dashboard.conftest import Visitor
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAGES = (
+    "/",
+    "/nodes",
+    "/nodes/node-1",
+    "/tasks",
+    "/tasks/new",
+    "/tasks/me.known",
+    "/anchor",
+    "/ledger",
+    "/join",
+    "/nowhere",
+)
+
+
+async def show(page: Page, path: str) -> None:
+    """Go there as a link would, and wait until nothing is loading any more."""
+    await page.evaluate(
+        "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
+    )
+    await expect(page.locator("h1")).to_be_visible()
+    await expect(page.locator(".bones, [aria-busy]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_shuts_anybody_out(page: Page, known_task: str, scheme: str) -> None:
+    """axe-core finds nothing to complain of: names, roles, contrast, landmarks, headings, in light and dark."""
+    assert known_task
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    found = {}
+    for path in PAGES:
+        await show(page, path)
+        report = await Axe().run(page)
+        found |= {
+            f"{path} {each['id']}": [(node["html"][:200], node["any"][:1]) for node in each["nodes"]]
+            for each in report.response["violations"]
+        }
+
+    assert found == {}
+
+
+async def test_the_way_in_shuts_nobody_out(visitor: Visitor) -> None:
+    """The form that asks for a token, too."""
+    page = await visitor.open(visitor.base)
+    await expect(page.get_by_label("Token")).to_be_visible()
+    report = await Axe().run(page)
+
+    assert [each["id"] for each in report.response["violations"]] == []
+
+
+async def test_every_page_fits_a_phone(page: Page, known_task: str) -> None:
+    """At 360 pixels nothing has to be scrolled sideways, and each link of the navigation can be hit with a thumb."""
+    assert known_task
+    await page.set_viewport_size({"width": 360, "height": 740})
+    for path in PAGES:
+        await show(page, path)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    boxes = [await link.bounding_box() for link in await page.locator("nav a").all()]
+
+    assert len(boxes) == 6
+    assert all(box and box["height"] >= 40 and box["width"] >= 44 for box in boxes)
+
+
+async def test_text_never_becomes_markup_or_code(page: Page, visitor: Visitor) -> None:
+    """The browser itself refuses: a script or style written into the page does not run, text cannot be assigned as HTML."""
+    visitor.expected += ["Content Security Policy", "TrustedHTML", "TrustedScript"]
+    refused = await page.evaluate(
+        """() => {
+        const found = [];
+        try { document.body.innerHTML = '<b>x</b>'; } catch (error) { found.push(error.name); }
+        const script = document.createElement('script');
+        try { script.textContent = 'window.ran = true'; document.head.append(script); } catch (error) { found.push(error.name); }
+        const style = document.createElement('style');
+        style.textContent = 'body { display: none }';
+        document.head.append(style);
+        return [found, window.ran ?? false, getComputedStyle(document.body).display];
+    }"""
+    )
+
+    assert refused[0][0] == "TypeError"
+    assert refused[1:] == [False, "block"]
+
+
+async def test_the_theme_is_the_systems_until_one_chooses(page: Page, visitor: Visitor) -> None:
+    """Dark by the system, light by choice, and the choice is still there after a reload."""
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    light = await page.evaluate(ground)
+    await page.emulate_media(color_scheme="dark")
+    dark = await page.evaluate(ground)
+    switch = page.get_by_role("button", name="Theme: Auto")
+    await switch.click()
+    await expect(page.get_by_role("button", name="Theme: Light")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("button", name="Theme: Light")).to_be_visible()
+
+    assert dark != light
+    assert await page.evaluate(ground) == light
+    assert visitor.complaints == []
+
+
+async def test_what_is_not_there_is_said_in_words(page: Page, visitor: Visitor) -> None:
+    """A node, a task and a page that do not exist: the gateway's own reason, no empty frame."""
+    visitor.expected.append("404")
+    await show(page, "/nodes/nobody")
+    await expect(page.get_by_role("alert")).to_contain_text("no node 'nobody' has enrolled")
+    await page.evaluate(
+        "history.pushState(null, '', '/tasks/me.nothing'); dispatchEvent(new PopStateEvent('popstate'))"
+    )
+    await expect(page.get_by_role("alert")).to_contain_text("me.nothing")
+    await show(page, "/nowhere")
+    await expect(page.get_by_text("There is no page here")).to_be_visible()
+
+
+async def test_a_token_opens_and_nothing_else_does(visitor: Visitor, link: str) -> None:
+    """A wrong token is said to be unknown; a right one in the link's fragment signs in and leaves the address bar at once."""
+    visitor.expected.append("401")
+    page = await visitor.open(visitor.base)
+    await page.get_by_label("Token").fill("avcp_00000000_" + "x" * 43)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("not known here")
+    signed_in = await visitor.open(link)
+    await expect(signed_in.get_by_role("heading", name="Overview")).to_be_visible()
+
+    assert "token" not in signed_in.url
+    await signed_in.get_by_role("button", name="Sign out").click()
+    await expect(signed_in.get_by_label("Token")).to_be_visible()
+    assert await signed_in.evaluate("JSON.stringify(sessionStorage) + JSON.stringify(localStorage)") == "{}{}"
