@@ -153,7 +153,7 @@ function reasons(nodes) {
 function step({ atMs, startMs, title, log, sequence, tone = "", content }) {
   const after = atMs && startMs && atMs > startMs ? `+ ${say.joined(say.span(atMs - startMs))}` : "";
   return h(`li${tone ? `.${tone}` : ""}`, {},
-    h("div.when", {}, atMs ? say.time(atMs, true) : h("span.faint", {}, "to come"), h("small", {}, after)),
+    h("div.when", {}, atMs ? say.time(atMs, true) : h("span.faint", {}, tone === "to-come" ? "to come" : "before"), h("small", {}, after)),
     h("div.step", {}, h("h3", {}, title, " ", log && h("span.faint", {}, sequence ? `${log} ${say.count(sequence)}` : log)), content));
 }
 
