@@ -64,6 +64,8 @@ class Desk:
         self._mend = mend
         self._cosigning = asyncio.Lock()
         self._shown: Note | None = None
+        self.renewed = asyncio.Event()
+        """Set when there is a newer checkpoint, or more cosignatures of it; then there is another event for the next time."""
 
     def __repr__(self) -> str:
         """What is shown."""
@@ -95,8 +97,15 @@ class Desk:
                 f"the checkpoint in ANCHORS cannot be read ({error}): restore it from a backup"
             ) from None
 
+    def lacks(self, key: Key) -> bool:
+        """Whether there is a checkpoint that a witness could cosign, and has not."""
+        signed = self._core.signed
+        return signed is not None and key not in check_note(read_note(signed.note.encode()), [key])
+
     def showing(self) -> Note | None:
         """The newest checkpoint, if it may be shown; it is from now on."""
+        renewed, self.renewed = self.renewed, asyncio.Event()
+        renewed.set()
         signed = self._core.signed
         if signed is None or self.waits:
             return None

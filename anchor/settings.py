@@ -5,8 +5,10 @@ import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult
 
 from anchor.bitcoin.opening import ChainSettings
+from anchor.bitcoin.remote.http import parse_url
 from anchor.errors import SettingsRefused
 from anchor.receipt.errors import Malformed as NotAKey
 from anchor.receipt.note import COSIGNATURE, Key, read_key
@@ -32,7 +34,7 @@ class AnchorSettings:
 
     `key` is the file of the key that signs the log, the same for all anchors of a cluster (`data`'s `identity` where none is given), `origin` the
     log's name for ever (None: one of cluster and key). A state is signed every `every_s` at most, and shown once `quorum` of
-    `witnesses` (C2SP vkeys) have cosigned it. `operators` are the keys (64 hex digits) that may order credits and burns, and the ledger's state is
+    `witnesses` (C2SP vkeys, with a space and a URL those that are to be asked) have cosigned it. `operators` are the keys (64 hex digits) that may order credits and burns, and the ledger's state is
     sealed every `ledger_every_s` at most. `bitcoin` says where the log is published (None: nowhere). `metrics_port` 0 serves no metrics.
     Raises `SettingsRefused`, naming field and limit.
     """
@@ -75,6 +77,7 @@ class AnchorSettings:
             raise SettingsRefused(
                 "ledger_every_s", f"0.01 to 3600 s are allowed, not {self.ledger_every_s:g}"
             )
+        _ = self.asked_witnesses
         if not 0 <= self.quorum <= len(self.witness_keys):
             raise SettingsRefused(
                 "quorum", f"0 to {len(self.witnesses)}, as many as there are witnesses, not {self.quorum}"
@@ -89,13 +92,25 @@ class AnchorSettings:
     def witness_keys(self) -> tuple[Key, ...]:
         """The witnesses' keys. Raises `SettingsRefused`."""
         try:
-            keys = tuple(read_key(each, f"witnesses[{at}]") for at, each in enumerate(self.witnesses))
+            keys = tuple(
+                read_key(each.partition(" ")[0], f"witnesses[{at}]") for at, each in enumerate(self.witnesses)
+            )
         except NotAKey as error:
             raise SettingsRefused(error.field, error.limit) from None
         for at, key in enumerate(keys):
             if key.kind != COSIGNATURE or key in keys[:at]:
                 raise SettingsRefused(f"witnesses[{at}]", "must be a cosigner's vkey (type 4), each one once")
         return keys
+
+    @property
+    def asked_witnesses(self) -> tuple[tuple[Key, SplitResult], ...]:
+        """Those that are asked over HTTP, and where (the submission prefix). Raises `SettingsRefused`."""
+        urls = [each.partition(" ")[2] for each in self.witnesses]
+        return tuple(
+            (key, parse_url(f"witnesses[{at}]", url))
+            for at, (key, url) in enumerate(zip(self.witness_keys, urls, strict=True))
+            if url
+        )
 
     def origin_for(self, key: str) -> str:
         """The log's origin, for a key (hex): without a name of the operator's, no two logs have the same by accident."""

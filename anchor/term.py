@@ -24,6 +24,7 @@ from anchor.refill import refill
 from anchor.settings import AnchorSettings
 from anchor.signing import Signing
 from anchor.storing import Storing
+from anchor.witnessing import Witnessing
 from bus.connection import Bus
 from bus.fence import Leadership
 from bus.lease import Lease
@@ -89,6 +90,7 @@ class Term:
             rewrite=self._rewrite,
             mend=lambda leaf: mend_message(bus, self.core, self._storing.folder, leaf),
         )
+        self._witnessing = Witnessing(self.answers, settings.asked_witnesses)
         self._shelf = Shelf(settings.data / "checkpoint")
         self._keeper = Keeper(
             bus,
@@ -131,6 +133,7 @@ class Term:
             self._keeper.run(),
             self._leads.writer.ended(),
             self._verdicts.ended(),
+            self._witnessing.run(),
             *(part.run(self._leads.append) for part in self.parts),
         )
 

@@ -7,6 +7,7 @@ holds what the sources said for it and nothing of an earlier one. The rest of `m
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
@@ -18,6 +19,8 @@ from metrics.histogram import Bucket, Histogram
 from metrics.metric import Metric
 
 __all__ = ["Board", "Source"]
+
+_log = structlog.get_logger("metrics.board")
 
 type Source = Callable[["Board"], Awaitable[None]]
 """Says values on the board when a page is asked for."""
@@ -58,10 +61,17 @@ class Board(Collector):
         """The page and its content type, in the format that the header `Accept` asks for (text without one)."""
         async with self._one_at_a_time:
             self._said.clear()
-            for source in self._sources:
-                await source(self)
+            await self._ask()
             encode, content_type = choose_encoder(accept)
             return encode(self._registry), content_type
+
+    async def _ask(self) -> None:
+        """All sources at once: while the bus is away, several of them wait a second for it. What one fails to say takes nothing from the others."""
+        ends = await asyncio.gather(*(source(self) for source in self._sources), return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, BaseException)]
+        for failure in failures:
+            _log.error("a source of metrics failed", exc_info=failure)
+        self.say("ambient_page_failed_sources", len(failures))
 
     def collect(self) -> Iterator[_Family]:
         """What is on the board, as prometheus-client asks for it."""

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 from rich.markup import escape
 
 from ambient.cli import (
+    anchors,
     audit,
     cluster,
     drains,
@@ -72,6 +73,7 @@ for commands in (
     receipts.commands,
     cluster.commands,
     processes.commands,
+    anchors.commands,
     tracing.commands,
 ):
     for command in commands:

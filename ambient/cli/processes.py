@@ -1,4 +1,4 @@
-"""`node`, `coordinator`, `verifier`, `anchor`, `server`: the processes, one each, as containers and init systems run them."""
+"""`node`, `coordinator`, `verifier`, `server`: the processes, one each, as containers and init systems run them; `anchor` is `ambient.cli.anchors`."""
 
 import logging
 import secrets
@@ -16,22 +16,31 @@ from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.join import JoinToken
-from bus.signing import Identity
 from bus.terms import stop_signals
 from bus.trace import trace_id
 
-__all__ = ["LogLevel", "Metrics", "MetricsHost", "commands", "log_to_stderr", "node"]
+__all__ = [
+    "SOME_TIME",
+    "CheckpointS",
+    "Data",
+    "LogLevel",
+    "Metrics",
+    "MetricsHost",
+    "commands",
+    "log_to_stderr",
+    "node",
+]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
-_Data = Annotated[
+Data = Annotated[
     Path | None,
     Parameter(
         env_var="AMBIENT_DATA", help="Folder that this process may write. Default: below the user's data."
     ),
 ]
-_SOME_TIME = validators.Number(gt=0)
-_CheckpointS = Annotated[
-    float, Parameter(validator=_SOME_TIME, help="Seconds between two checkpoints, at least.")
+SOME_TIME = validators.Number(gt=0)
+CheckpointS = Annotated[
+    float, Parameter(validator=SOME_TIME, help="Seconds between two checkpoints, at least.")
 ]
 Metrics = Annotated[
     int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
@@ -76,7 +85,7 @@ async def node(
             help="The token that registering this node gave: address, cluster, name and key in one word."
         ),
     ] = None,
-    data: _Data = None,
+    data: Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
@@ -122,12 +131,12 @@ async def coordinator(
     keep_hours: Annotated[
         float,
         Parameter(
-            validator=_SOME_TIME,
+            validator=SOME_TIME,
             help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
         ),
     ] = 24.0,
-    checkpoint_s: _CheckpointS = 10.0,
-    data: _Data = None,
+    checkpoint_s: CheckpointS = 10.0,
+    data: Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     monitor: Annotated[
@@ -179,8 +188,8 @@ async def coordinator(
 async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
-    checkpoint_s: _CheckpointS = 10.0,
-    data: _Data = None,
+    checkpoint_s: CheckpointS = 10.0,
+    data: Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
@@ -207,132 +216,10 @@ async def verifier(
     return Exit.OK
 
 
-async def anchor(
-    *,
-    name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
-    key: Annotated[
-        Path | None,
-        Parameter(
-            help="File of the key that signs the log, the same for all anchors. Default: one of its own."
-        ),
-    ] = None,
-    origin: Annotated[
-        str | None, Parameter(help="The log's name, for ever. Default: made of cluster and key.")
-    ] = None,
-    every_s: Annotated[
-        float, Parameter(validator=_SOME_TIME, help="Seconds between two signed states, at least.")
-    ] = 1.0,
-    witness: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative="", show_default=False, help="Witness whose cosignatures are taken, as a C2SP vkey."
-        ),
-    ] = (),
-    witnesses: Annotated[
-        int,
-        Parameter(
-            validator=validators.Number(gte=0), help="How many must cosign a state before it is shown."
-        ),
-    ] = 0,
-    operator: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative="", show_default=False, help="Key (64 hex digits) that may order credits and burns."
-        ),
-    ] = (),
-    operator_key: Annotated[
-        Path | None,
-        Parameter(help="File of such a key, made if it is not there: of an operator on this machine."),
-    ] = None,
-    ledger_every_s: Annotated[
-        float, Parameter(validator=_SOME_TIME, help="Seconds between two states of the ledger, at least.")
-    ] = 10.0,
-    chain: Annotated[
-        str,
-        Parameter(
-            help="Where the log is published: none, embedded (a chain of its own), core+http://… (Bitcoin Core and its wallet), "
-            "node+http://… or esplora+https://… (with a key of ours)."
-        ),
-    ] = "embedded",
-    chain_data: Annotated[
-        Path | None,
-        Parameter(help="Folder of the embedded chain, and of the key that pays. Default: below `--data`."),
-    ] = None,
-    chain_cookie: Annotated[
-        Path | None, Parameter(help="File with a node's user and password; else they are in its URL.")
-    ] = None,
-    network: Annotated[
-        Literal["main", "testnet4", "signet", "regtest"], Parameter(help="The network of the node.")
-    ] = "regtest",
-    mainnet: Annotated[
-        bool, Parameter(negative="", help="Pay with real money; both caps must be set, too.")
-    ] = False,
-    anchor_every: Annotated[
-        float | None,
-        Parameter(
-            help="Seconds between two publications, at least. Default: 5 on the embedded chain, else 3600."
-        ),
-    ] = None,
-    anchor_count: Annotated[
-        int, Parameter(help="Publish also when so many more verdicts are in the log; 0: never for that.")
-    ] = 0,
-    max_fee_sat: Annotated[
-        int | None, Parameter(help="Most that one publication may cost, in satoshis.")
-    ] = None,
-    max_fee_day_sat: Annotated[int | None, Parameter(help="Most that may be paid in 24 hours.")] = None,
-    checkpoint_s: _CheckpointS = 10.0,
-    data: _Data = None,
-    metrics: Metrics = 0,
-    metrics_host: MetricsHost = "127.0.0.1",
-    log_level: LogLevel = "info",
-    connection: Connection = Connection(),
-) -> Exit:
-    """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
-    with needs("anchor"):
-        from anchor.bitcoin.opening import ChainSettings  # noqa: PLC0415 -- an extra
-        from anchor.service import run  # noqa: PLC0415 -- an extra
-        from anchor.settings import AnchorSettings  # noqa: PLC0415 -- an extra
-    where = connection.settings
-    kept = data or default_data(where.cluster) / "anchor"
-    own = () if operator_key is None else (Identity.load(operator_key).key,)
-    settings = AnchorSettings(
-        url=where.nats,
-        cluster=where.cluster,
-        data=kept,
-        name=name or f"anchor-{secrets.token_hex(4)}",
-        key=key,
-        origin=origin,
-        every_s=every_s,
-        witnesses=witness,
-        quorum=witnesses,
-        operators=(*operator, *own),
-        ledger_every_s=ledger_every_s,
-        bitcoin=None
-        if chain == "none"
-        else ChainSettings(
-            folder=chain_data or kept / "bitcoin",
-            chain=chain,
-            network=network,
-            mainnet=mainnet,
-            cookie=chain_cookie,
-            every_s=anchor_every,
-            count=anchor_count,
-            max_fee_sat=max_fee_sat,
-            max_fee_day_sat=max_fee_day_sat,
-        ),
-        checkpoint_s=checkpoint_s,
-        metrics_port=metrics,
-        metrics_host=metrics_host,
-    )
-    await run(settings)
-    return Exit.OK
-
-
 async def server(
     *,
     port: Annotated[int, Parameter(validator=PORT, help="TCP port on loopback; 0 picks a free one.")] = 4222,
-    data: _Data = None,
+    data: Data = None,
     connection: Connection = Connection(),
 ) -> Exit:
     """Run a nats-server on loopback that writes to disk before it answers, and set the cluster up on it."""
@@ -351,7 +238,7 @@ async def server(
     return Exit.OK
 
 
-commands = (coordinator, verifier, anchor, server)
+commands = (coordinator, verifier, server)
 
 
 def log_to_stderr(level: str, cluster: str = "") -> None:

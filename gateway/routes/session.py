@@ -25,6 +25,7 @@ _TOO_LONG = "must fit a QR code: 2,331 bytes of UTF-8 at most"
     "/api/v1/session",
     tags=["session"],
     summary="Who this token is, and what it may do",
+    responses=problems(),
     sync_to_thread=False,
 )
 def session(request: ApiRequest) -> Session:

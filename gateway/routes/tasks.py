@@ -1,6 +1,7 @@
 """`/api/v1/tasks`: submit, list, one with its story, its output, `why`, and cancel."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,7 @@ _ORDER = decoder(TaskOrder)
 _encode = msgspec.json.Encoder().encode
 _MOST_WAIT_S = 30.0
 _KEY_MOST = 255
+_UNKNOWN_S = 1.0
 
 TaskPath = Annotated[
     str,
@@ -177,12 +179,17 @@ async def _one(parts: Parts, trace: Trace, task: str, wait_s: float) -> TaskDeta
 
 
 async def settled(parts: Parts, name: str, wait_s: float) -> None:
-    """Wait until the verdict is read, or the time is up."""
+    """Wait until the verdict is read, or the time is up; for a task that nobody submitted, no longer than another gateway's takes to be read."""
+    await _wait(parts, min(wait_s, _UNKNOWN_S), lambda: parts.view.book.get(name) is not None)
+    record = parts.view.book.get(name)
+    if record is not None:
+        await _wait(parts, wait_s, lambda: record.settled is not None or record.is_refused)
+
+
+async def _wait(parts: Parts, most_s: float, fact: Callable[[], bool]) -> None:
     try:
-        async with asyncio.timeout(wait_s):
-            while (record := parts.view.book.get(name)) is None or record.settled is None:
-                if record is not None and record.is_refused:
-                    return
+        async with asyncio.timeout(most_s):
+            while not fact():
                 await parts.following.news()
     except TimeoutError:
         return

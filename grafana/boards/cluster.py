@@ -13,8 +13,11 @@ _HEALTH = Row("At a glance", (
     ),
     Panel(
         "Processes that do not answer", "short",
-        "Targets whose page Prometheus could not read. Look at the log of the process; `ambient up` starts again what dies.",
-        (Query("count(up{@} == 0) or vector(0)", "down"),), "number", Limit(1, 2), 6,
+        "Targets whose page Prometheus could not read, and pages that hold less than they should. Look at the log of the process; `ambient up` starts again what dies.",
+        (
+            Query("count(up{@} == 0) or vector(0)", "down"),
+            Query("count(ambient_page_failed_sources{@} > 0) or vector(0)", "incomplete"),
+        ), "number", Limit(1, 2), 6,
     ),
     Panel(
         "Nodes that take work", "short",

@@ -6,6 +6,10 @@ __all__ = ["ROWS"]
 
 ROWS = (
     Metric(
+        "ambient_page_failed_sources", "gauge", (),
+        "Sources of this page that failed, so that it holds less than it should: the process' log says which. It should be 0.",
+    ),
+    Metric(
         "ambient_process_cpu_seconds_total", "counter", ("service",),
         "Processor time of this process, its children left out.",
     ),

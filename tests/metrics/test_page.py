@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from bus.server import free_port
 from metrics.board import Board
@@ -42,13 +43,17 @@ async def test_the_page_is_what_prometheus_reads() -> None:
         )
     head, _, body = plain.decode().partition("\r\n\r\n")
     found = {
-        (sample.name, sample.labels["service"], sample.value)
+        (sample.name, sample.labels.get("service", ""), sample.value)
         for family in text_string_to_metric_families(body)
         for sample in family.samples
     }
 
     assert head.startswith("HTTP/1.1 200 OK\r\nContent-Type: text/plain")
-    assert found == {("ambient_leading", "verifier", 1.0), ("ambient_leader_changes_total", "verifier", 3.0)}
+    assert found == {
+        ("ambient_leading", "verifier", 1.0),
+        ("ambient_leader_changes_total", "verifier", 3.0),
+        ("ambient_page_failed_sources", "", 0.0),
+    }
     assert "# HELP ambient_leading 1 where this process leads" in body
     assert b"application/openmetrics-text" in modern
     assert modern.endswith(b"# EOF\n")
@@ -106,7 +111,7 @@ async def test_a_page_holds_nothing_of_an_earlier_one() -> None:
     second, _ = await board.page()
 
     assert b"ambient_leading" in first
-    assert second == b""
+    assert b"ambient_leading" not in second
 
 
 async def test_a_port_that_is_taken_is_named() -> None:
@@ -130,7 +135,7 @@ async def test_a_histogram_is_told_with_examples_for_whoever_understands_them() 
     board = Board([say])
     plain, _ = await board.page()
     modern, _ = await board.page("application/openmetrics-text; version=1.0.0")
-    [family] = openmetrics_parser.text_string_to_metric_families(modern.decode())
+    family, _ = openmetrics_parser.text_string_to_metric_families(modern.decode())
     buckets = {sample.labels["le"]: sample for sample in family.samples if sample.name.endswith("_bucket")}
 
     assert buckets["0.05"].exemplar.labels == {"task": "me.quick"}
@@ -146,3 +151,23 @@ def test_a_histogram_has_the_bounds_of_the_catalogue() -> None:
     for wrong in (Histogram((1.0, 2.0)), 3.0):
         with pytest.raises(NotInCatalogue):
             board.say("ambient_task_seconds", wrong, status="verified")
+
+
+async def test_what_one_source_fails_to_say_takes_nothing_from_the_others() -> None:
+    """The page says that it is incomplete, and the log why; sources are asked together, so that none waits for another."""
+    met = asyncio.Barrier(2)
+
+    async def break_down(_: Board) -> None:
+        await met.wait()
+        raise RuntimeError("no such log")
+
+    async def say(board: Board) -> None:
+        await met.wait()
+        await lead(board)
+
+    with capture_logs() as logged:
+        page, _ = await asyncio.wait_for(Board([break_down, say]).page(), 20)
+
+    assert b"ambient_page_failed_sources 1.0" in page
+    assert b"ambient_leader_changes_total" in page
+    assert [entry["event"] for entry in logged] == ["a source of metrics failed"]

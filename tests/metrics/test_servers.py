@@ -21,6 +21,7 @@ async def figures(*sources: Source) -> Figures:
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(page.decode())
         for sample in family.samples
+        if sample.name != "ambient_page_failed_sources"
     }
 
 
