@@ -200,7 +200,7 @@ function anchorPanel(api) {
           return;
         }
         fill(body, h("dl.facts", {},
-          sealed && [h("dt", {}, "Checkpoint"), h("dd", {}, `${say.count(sealed.size)} verdicts, ${say.time(sealed.at_ms)}`)],
+          sealed && [h("dt", {}, "Checkpoint"), h("dd", {}, `${say.several(sealed.size, "verdict")}, ${say.time(sealed.at_ms)}`)],
           published && [h("dt", {}, "Bitcoin"), h("dd", {}, h(`span.state.${published.status === "final" ? "good" : published.status === "stranded" ? "bad" : "busy"}`, {}, published.status),
             ` ${published.network || published.chain}${published.height ? `, block ${say.count(published.height)}` : ""}`)],
           published && [h("dt", {}, "Transaction"), h("dd.mono", { title: published.txid }, say.short(published.txid, 20))]));

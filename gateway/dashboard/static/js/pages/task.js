@@ -220,7 +220,7 @@ function proof(detail, startMs) {
   if (proven.state === "none" || proven.state === "logged") {
     return [step({ title: "Proven", log: LOG.proven, tone: "to-come", content: h("p.quiet", {}, proven.said || "a checkpoint signs it, a transaction publishes the checkpoint") })];
   }
-  out.push(step({ atMs: proven.at_ms, startMs, title: "Proven", log: LOG.proven, content: h("p", {}, `in a signed checkpoint${proven.size ? ` of ${say.count(proven.size)} verdicts` : ""}`) }));
+  out.push(step({ atMs: proven.at_ms, startMs, title: "Proven", log: LOG.proven, content: h("p", {}, `in a signed checkpoint${proven.size ? ` of ${say.several(proven.size, "verdict")}` : ""}`) }));
   if (proven.published_ms || proven.txid) {
     out.push(step({ atMs: proven.published_ms, startMs, title: "Published", content: [h("p", {}, `on ${proven.network || "Bitcoin"}, transaction `, h("code", { title: proven.txid }, say.short(proven.txid, 16)))] }));
   }
