@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bus.terms import Tally
+from coordinator.columns import Mask
 from coordinator.figures import Figures
 from coordinator.registry import DRAINING, HEALTHY, SAFE, Registry
 from coordinator.term import Term
@@ -63,7 +64,29 @@ def _say_nodes(board: "Board", registry: Registry) -> None:
     for bound in _HEALTH:
         board.say("ambient_nodes_health_bucket", int((scores <= bound + 1e-9).sum()), le=str(bound))
     board.say("ambient_nodes_health_bucket", len(scores), le="+Inf")
+    for reason, count in _safe(registry, states == SAFE).items():
+        board.say("ambient_nodes_safe", count, reason=reason)
     healthy = states == HEALTHY
     slots, held = registry.slots[:size][healthy], registry.open[:size][healthy]
     board.say("ambient_slots", int(slots.sum()), state="offered")
     board.say("ambient_slots", int(np.minimum(slots, held).sum()), state="busy")
+
+
+def _safe(registry: Registry, rows: Mask) -> dict[str, int]:
+    """How many nodes say which reason for safe mode. It is their own text, so that what begins like none of ours is `means`."""
+    counts = dict.fromkeys(("temperature", "latency", "errors", "means"), 0)
+    for row in np.flatnonzero(rows):
+        last = registry.telemetry[row]
+        for said in (
+            {_reason(part) for part in last.safe_mode.split("; ") if part} if last is not None else ()
+        ):
+            counts[said] += 1
+    return counts
+
+
+def _reason(said: str) -> str:
+    """The breaker that `workers.breakers` tells so."""
+    first, _, rest = said.partition(" ")
+    if first in ("temperature", "latency"):
+        return first
+    return "errors" if first.isdecimal() and rest.startswith("consecutive errors") else "means"

@@ -22,8 +22,8 @@ __all__ = ["Materials"]
 _log = structlog.get_logger("workers.materials")
 
 PARALLEL = 8
-TRIES = 4
-"""Of a blob store that is connected and does not answer."""
+TRIES = 30
+"""Of a blob store that does not answer though the bus is there: some 15 s, as behind a leaf server only its uplink is away."""
 RETRY_S = 0.5
 
 

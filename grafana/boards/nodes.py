@@ -35,6 +35,11 @@ _ALL = Row("All nodes", (
         (Query("sum(rate(ambient_lost_attempts_total{@}[$__rate_interval]))", "lost"),),
     ),
     Panel(
+        "Safe mode by reason", "short",
+        "Nodes that protect themselves, as they tell the coordinator, scraped or not. `temperature`: cool them; `latency`: their link; `errors`: their logs; `means`: a disk or a log without room.",
+        (Query("sum by (reason) (ambient_nodes_safe{@})", "{{reason}}"),), "stack",
+    ),
+    Panel(
         "Draining", "short",
         "Nodes that take no work because they end or an operator wants it so. One that stays here is forgotten: `ambient node undrain NAME`.",
         (Query("sum(ambient_node_draining{@})", "draining"),), "steps",

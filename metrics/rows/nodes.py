@@ -14,6 +14,10 @@ ROWS = (
         "Nodes that went while this coordinator led: `dead` ones fell silent, those that `left` said goodbye.",
     ),
     Metric(
+        "ambient_nodes_safe", "gauge", ("reason",),
+        "Nodes in safe mode by what they say is the reason, also those that nobody scrapes; one may have several.",
+    ),
+    Metric(
         "ambient_nodes_health_bucket", "gauge", ("le",),
         "Nodes present (healthy, safe, draining) whose health score is at most `le`, at this moment.",
     ),
