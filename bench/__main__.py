@@ -19,7 +19,18 @@ from bench import saved
 from bench.rows import Row, as_markdown, from_dicts
 
 GROUPS = {
-    "speed": ("sandbox", "scheduling", "throughput", "latency", "ledger", "anchor", "peers"),
+    "speed": (
+        "sandbox",
+        "scheduling",
+        "throughput",
+        "latency",
+        "ledger",
+        "anchor",
+        "publication",
+        "gateway",
+        "dashboard",
+        "peers",
+    ),
     "reliability": ("takeover", "recovery", "rejoin", "servers", "memory", "retention", "soak"),
 }
 _LIMIT_S = 420.0

@@ -32,7 +32,6 @@ class _Crowd:
         self._chance = random.Random(1)  # noqa: S311 -- the same crowd each time
         self._level = [self._chance.random() for _ in range(count)]
         self._mbps = [self._chance.uniform(50, 1000) for _ in range(count)]
-        self._is_here = [False] * count
         self.sent = 0
 
     async def enrol(self) -> None:
@@ -53,7 +52,6 @@ class _Crowd:
                         continue
                     if not reply.ok:
                         raise SystemExit(reply.error)
-                    self._is_here[number] = True
                     return
 
         await asyncio.gather(*(one(number) for number in range(len(self._names))))
@@ -64,8 +62,7 @@ class _Crowd:
         due, turn = loop.time(), 0
         while True:
             for number in range(turn, len(self._names), _SLICES):
-                if self._is_here[number]:
-                    await self._say(number)
+                await self._say(number)
             turn = (turn + 1) % _SLICES
             due = max(due + _EVERY_S / _SLICES, loop.time() - 1)
             await asyncio.sleep(max(0.0, due - loop.time()))
@@ -93,10 +90,10 @@ class _Crowd:
 async def _main(nats: str, cluster: str, count: int) -> None:
     async with await Bus.connect(nats, cluster=cluster, name="crowd") as bus:
         crowd = _Crowd(bus, count)
+        await crowd.enrol()
+        print("enrolled", flush=True)
         beating = asyncio.create_task(crowd.beat())
         try:
-            await crowd.enrol()
-            print("enrolled", flush=True)
             while not beating.done():
                 before = crowd.sent
                 await asyncio.sleep(1)

@@ -8,6 +8,9 @@ const two = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
 /** A count with separators. */
 export const count = (value) => (Number.isFinite(value) ? whole.format(value) : "–");
 
+/** A count of things that have a plain plural: `several(1, "verdict")`. */
+export const several = (value, name) => `${count(value)} ${name}${value === 1 ? "" : "s"}`;
+
 /** About three digits that mean something. */
 export function digits(value) {
   if (!Number.isFinite(value)) return "–";

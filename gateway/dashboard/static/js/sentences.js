@@ -1,7 +1,7 @@
 // Log entries in words: one sentence for one entry, with links to the task and the nodes in it.
 
 import { h } from "./dom.js";
-import { count, joined, span } from "./format.js";
+import { count, joined, several, span } from "./format.js";
 
 export const taskLink = (task) => h("a", { href: `/tasks/${encodeURIComponent(task)}` }, task);
 export const nodeLink = (node) => h("a", { href: `/nodes/${encodeURIComponent(node)}` }, node);
@@ -24,8 +24,8 @@ const SENTENCES = {
   accepted: (item) => [taskLink(item.task), ` ${item.status}${item.reason ? ` (${item.reason})` : ""}`, item.agree?.length ? [" by ", nodeLinks(item.agree)] : "", item.dissent?.length ? ["; outvoted: ", nodeLinks(item.dissent)] : ""],
   inconclusive: (item) => [taskLink(item.task), " needs more results", item.reason ? `: ${item.reason}` : ""],
   late: (item) => [nodeLink(item.node), " answered ", taskLink(item.task), " after its verdict"],
-  sealed: (item) => [`Checkpoint signed over ${count(item.size)} verdicts`],
-  signed: (item) => [`Checkpoint signed over ${count(item.size)} verdicts`],
+  sealed: (item) => [`Checkpoint signed over ${several(item.size, "verdict")}`],
+  signed: (item) => [`Checkpoint signed over ${several(item.size, "verdict")}`],
   ledger: (item) => [`Ledger sealed, epoch ${item.epoch}`],
   order: () => ["An operator's order was carried out"],
   opened: () => ["The log of verdicts was opened"],

@@ -56,18 +56,18 @@ const table = (label, heads, rows) => h("div.scroll-x", { tabindex: "0", role: "
   h("thead", {}, h("tr", {}, heads.map(([name, number]) => h(`th${number ? ".number" : ""}`, { scope: "col" }, name)))), h("tbody", {}, rows)));
 
 function checkpointTable(checkpoints) {
-  return table("Checkpoints", [["Verdicts", true], ["Signed"], ["Note"]], checkpoints.slice(0, 15).map((each) => h("tr", {},
+  return table("Checkpoints", [["Verdicts", true], ["Signed"], ["Note"]], checkpoints.slice(0, 12).map((each) => h("tr", {},
     h("td.number", {}, say.count(each.size)), h("td.time", {}, say.moment(each.at_ms)),
     h("td", {}, h("details", {}, h("summary", {}, "signed note"), h("pre", { tabindex: "0" }, each.note))))));
 }
 
 function publicationTable(publications) {
-  return table("Publications", [["No", true], ["Status"], ["Transaction"], ["Block", true], ["Fee", true], ["Commits to"]], publications.slice(0, 20).map((each) => h("tr", {},
+  return table("Publications", [["No", true], ["Status"], ["Transaction"], ["Block", true], ["Fee", true], ["Commits to"]], publications.slice(0, 12).map((each) => h("tr", {},
     h("td.number", {}, say.count(each.number)), h("td", {}, h(`span.state.${TONES[each.status] ?? "busy"}`, {}, each.status),
-      h("details", {}, h("summary.faint", {}, `${each.steps.length} steps`), h("ul", {}, each.steps.map((one) => h("li.quiet", {}, `${say.time(one.at_ms)} ${one.kind}${one.height ? `, block ${say.count(one.height)}` : ""}${one.reason ? `, ${one.reason}` : ""}`))))),
+      h("details", {}, h("summary.faint", {}, say.several(each.steps.length, "step")), h("ul", {}, each.steps.map((one) => h("li.quiet", {}, `${say.time(one.at_ms)} ${one.kind}${one.height ? `, block ${say.count(one.height)}` : ""}${one.reason ? `, ${one.reason}` : ""}`))))),
     h("td", {}, h("code", { title: each.txid }, say.short(each.txid, 16)), h("div.faint", {}, each.network || each.chain)),
     h("td.number", {}, each.height ? say.count(each.height) : "–"), h("td.number", {}, `${say.count(each.fee_sat)} sat`),
-    h("td", {}, Object.entries(each.roots).map(([origin, size]) => h("div", { title: origin }, origin === "ledger" ? `ledger, epoch ${say.count(size)}` : `${say.count(size)} verdicts`))))));
+    h("td", {}, Object.entries(each.roots).map(([origin, size]) => h("div", { title: origin }, origin === "ledger" ? `ledger, epoch ${say.count(size)}` : say.several(size, "verdict")))))));
 }
 
 function verdictOn(report, name) {

@@ -50,7 +50,7 @@ export function open({ live, api, query }) {
 
 function energyTable(energy) {
   const methods = Object.entries(energy.by_method);
-  return h("div.stack", {}, h("dl.figures", {}, h("div", {}, h("dt", {}, "Now"), h("dd.figure", {}, say.digits(energy.watts), h("small", {}, "W")), h("dd.note", {}, `${say.count(energy.nodes)} nodes`)),
+  return h("div.stack", {}, h("dl.figures", {}, h("div", {}, h("dt", {}, "Now"), h("dd.figure", {}, say.digits(energy.watts), h("small", {}, "W")), h("dd.note", {}, say.several(energy.nodes, "node"))),
     h("div", {}, h("dt", {}, "In all"), h("dd.figure", {}, say.energy(energy.energy_j)[0], h("small", {}, say.energy(energy.energy_j)[1])), h("dd.note", {}, "since each started"))),
   methods.length > 0 && h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "How it is known"), h("th.number", { scope: "col" }, "Energy"))),
     h("tbody", {}, methods.map(([method, joules]) => h("tr", {}, h("th", { scope: "row" }, method || "not said"), h("td.number", {}, say.joined(say.energy(joules))))))));

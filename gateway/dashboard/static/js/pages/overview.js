@@ -99,7 +99,7 @@ function figures() {
       if (opens.length > 300) opens.shift();
       open.line.set(opens);
       figure(power.value, stats.rates.energy_w >= 0.1 || stats.rates.energy_w === 0 ? [say.digits(stats.rates.energy_w), "W"] : [say.digits(stats.rates.energy_w * 1000), "mW"]);
-      text(power.note, `${say.joined(say.energy(stats.energy_j))} counted in verdicts`);
+      text(power.note, `${say.joined(say.energy(stats.energy_j))} in all`);
       power.line.set(of("energy_w"));
       figure(dissent.value, say.rate(stats.rates.dissents));
       text(dissent.note, stats.rates.dissents ? "nodes were outvoted" : "no node was outvoted");
@@ -139,12 +139,12 @@ function nodesPanel(live, go) {
 function logsPanel() {
   const rows = new Map(), body = h("tbody");
   for (const [log, says] of LOGS) {
-    const many = h("td.number", {}, "–"), depth = bar(0), behind = h("td.number.wide-only", {}, "–");
-    rows.set(log, { many, depth, behind });
-    body.append(h("tr", {}, h("th", { scope: "row" }, log.toUpperCase(), h("span.faint", {}, ` ${says}`)), many, h("td.depth", {}, depth), behind));
+    const many = h("td.number", {}, "–"), depth = bar(0), size = h("td.number", {}, "–"), full = h("span.hidden-visually", {}, "");
+    rows.set(log, { many, depth, size, full });
+    body.append(h("tr", {}, h("th", { scope: "row" }, log.toUpperCase(), h("span.faint", {}, ` ${says}`)), many, h("td.depth", {}, depth, full), size));
   }
-  const element = panel("Logs", { note: "entries, and bytes against the limit" }, h("div.scroll-x", { tabindex: "0", role: "region", "aria-label": "Logs, table" }, h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Log"), h("th.number", { scope: "col" }, "Entries"), h("th", { scope: "col" }, "Full"), h("th.number.wide-only", { scope: "col" }, "Bytes"))), body)));
+  const element = panel("Logs", { note: "what they hold, against their limits" }, h("div.scroll-x", { tabindex: "0", role: "region", "aria-label": "Logs, table" }, h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Log"), h("th.number", { scope: "col" }, "Entries"), h("th", { scope: "col" }, "Full"), h("th.number", { scope: "col" }, "Size"))), body)));
   return {
     element,
     update(stats) {
@@ -154,9 +154,10 @@ function logsPanel() {
         text(cells.many, say.count(Math.max(0, extent.last - extent.first + 1)));
         const part = extent.max_bytes > 0 ? extent.bytes / extent.max_bytes : 0;
         share(cells.depth, part, part > 0.9 ? "bad" : part > 0.7 ? "warn" : "");
-        const percent = part > 0 && part < 0.001 ? "< 0.1 %" : `${say.digits(part * 100)} %`;
+        const percent = part > 0 && part < 0.001 ? "less than 0.1 %" : `${say.digits(part * 100)} %`;
         cells.depth.title = percent;
-        text(cells.behind, `${say.joined(say.bytes(extent.bytes))} · ${percent}`);
+        text(cells.size, say.joined(say.bytes(extent.bytes)));
+        text(cells.full, `${percent} of the limit`);
       }
     },
   };
@@ -199,7 +200,7 @@ function anchorPanel(api) {
           return;
         }
         fill(body, h("dl.facts", {},
-          sealed && [h("dt", {}, "Checkpoint"), h("dd", {}, `${say.count(sealed.size)} verdicts, ${say.time(sealed.at_ms)}`)],
+          sealed && [h("dt", {}, "Checkpoint"), h("dd", {}, `${say.several(sealed.size, "verdict")}, ${say.time(sealed.at_ms)}`)],
           published && [h("dt", {}, "Bitcoin"), h("dd", {}, h(`span.state.${published.status === "final" ? "good" : published.status === "stranded" ? "bad" : "busy"}`, {}, published.status),
             ` ${published.network || published.chain}${published.height ? `, block ${say.count(published.height)}` : ""}`)],
           published && [h("dt", {}, "Transaction"), h("dd.mono", { title: published.txid }, say.short(published.txid, 20))]));

@@ -153,7 +153,7 @@ function reasons(nodes) {
 function step({ atMs, startMs, title, log, sequence, tone = "", content }) {
   const after = atMs && startMs && atMs > startMs ? `+ ${say.joined(say.span(atMs - startMs))}` : "";
   return h(`li${tone ? `.${tone}` : ""}`, {},
-    h("div.when", {}, atMs ? say.time(atMs, true) : h("span.faint", {}, "to come"), h("small", {}, after)),
+    h("div.when", {}, atMs ? say.time(atMs, true) : h("span.faint", {}, tone === "to-come" ? "to come" : "before"), h("small", {}, after)),
     h("div.step", {}, h("h3", {}, title, " ", log && h("span.faint", {}, sequence ? `${log} ${say.count(sequence)}` : log)), content));
 }
 
@@ -220,7 +220,7 @@ function proof(detail, startMs) {
   if (proven.state === "none" || proven.state === "logged") {
     return [step({ title: "Proven", log: LOG.proven, tone: "to-come", content: h("p.quiet", {}, proven.said || "a checkpoint signs it, a transaction publishes the checkpoint") })];
   }
-  out.push(step({ atMs: proven.at_ms, startMs, title: "Proven", log: LOG.proven, content: h("p", {}, `in a signed checkpoint${proven.size ? ` of ${say.count(proven.size)} verdicts` : ""}`) }));
+  out.push(step({ atMs: proven.at_ms, startMs, title: "Proven", log: LOG.proven, content: h("p", {}, `in a signed checkpoint${proven.size ? ` of ${say.several(proven.size, "verdict")}` : ""}`) }));
   if (proven.published_ms || proven.txid) {
     out.push(step({ atMs: proven.published_ms, startMs, title: "Published", content: [h("p", {}, `on ${proven.network || "Bitcoin"}, transaction `, h("code", { title: proven.txid }, say.short(proven.txid, 16)))] }));
   }
