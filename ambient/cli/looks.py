@@ -5,7 +5,7 @@ next look asks anew. Only the first look raises, as whoever asks for the first t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import NamedTuple
 
 from ambient import ClusterHealth
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     rates: Rates
 
 
-async def looks(client: Client, every_s: float, times: int | None, *, tasks: int = 0) -> AsyncIterator[Look]:
+async def looks(client: Client, every_s: float, times: int | None, *, tasks: int = 0) -> AsyncGenerator[Look]:
     """Look every `every_s` seconds, `times` often (None: for ever), also at so many `tasks`. The first look raises `BusUnavailable`.
 
     Verdicts are counted by their notices, which the bus may drop under load: what is drawn from it is a rate, not an account.
