@@ -19,7 +19,17 @@ from bench import saved
 from bench.rows import Row, as_markdown, from_dicts
 
 GROUPS = {
-    "speed": ("sandbox", "scheduling", "throughput", "latency", "ledger", "anchor", "dashboard", "peers"),
+    "speed": (
+        "sandbox",
+        "scheduling",
+        "throughput",
+        "latency",
+        "ledger",
+        "anchor",
+        "publication",
+        "dashboard",
+        "peers",
+    ),
     "reliability": ("takeover", "recovery", "rejoin", "servers", "memory", "retention", "soak"),
 }
 _LIMIT_S = 420.0

@@ -3,13 +3,15 @@
 import random
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import psutil
 
-from anchor.core import Core
+from anchor.archive import Archive
+from anchor.core import KNOWN, Core
 from anchor.folder import Folder
 from anchor.messages import Message
 from anchor.notes import key_of, sign
@@ -25,11 +27,16 @@ from bench.rows import Row, median_of, percentile
 from bus.messages import Quorum, Verdict
 from bus.signing import VERDICTS, Identity
 from bus.wire import encode
+from folds.runs import build
+from folds.runs import key_of as task_key
 
 _LEAVES = 200_000
 _BATCH = 8192
 _LARGE = 10_000_000
 _PROOFS = 400
+_OLD = 5_000_000
+_RUN = 1_000_000
+_LOOKUPS = 2000
 _MESSAGES = 300
 _MEMBERS = 128
 _MB = 1024 * 1024
@@ -40,7 +47,8 @@ def main() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         # Memory first: what others have used and given back would blur it.
         large = _large(Path(folder) / "c")
-        return [*_append(Path(folder) / "a"), *_fold(Path(folder) / "b"), *large]
+        index = _index(Path(folder) / "d")
+        return [*_append(Path(folder) / "a"), *_fold(Path(folder) / "b"), *large, *index]
 
 
 def _append(folder: Path) -> list[Row]:
@@ -179,6 +187,31 @@ def _large(folder: Path) -> list[Row]:
         Row(name="the same, p99", value=percentile(took_ms, 0.99), unit="ms"),
         Row(name="memory for 8 million leaves more", value=grown / _MB, unit="MB", aim=5, floor=20),
     ]
+
+
+def _index(folder: Path) -> list[Row]:
+    """Which leaf the verdict of a task is, of five million tasks that are older than a day."""
+    archive = Archive(folder)
+    for first in range(0, _OLD, _RUN):
+        leaves = range(first, first + _RUN)
+        keys, values = [task_key(f"me.{at}") for at in leaves], [KNOWN.pack(at, at, 0) for at in leaves]
+        archive.add(first, leaves[-1], build(keys, values, leaves[-1]))
+    archive.close()
+    del keys, values
+    noise = random.Random(3)  # noqa: S311 -- which tasks
+    tracemalloc.start()
+    archive = Archive(folder)
+    there_ms = median_of(_times(lambda _: archive.leaf_of(f"me.{noise.randrange(_OLD)}"), _LOOKUPS))
+    nowhere_ms = median_of(_times(lambda at: archive.leaf_of(f"nobody.{at}"), _LOOKUPS))
+    memory = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    archive.close()
+    note = f"{_OLD:,} tasks in {_OLD // _RUN} files, traced for memory, so slower"
+    return [
+        Row(name="memory of the index of old tasks", value=memory / 1024, unit="KiB", aim=100, floor=1000, note=note),
+        Row(name="an old task looked up", value=there_ms * 1000, unit="µs", aim=200, floor=1000, note=note),
+        Row(name="a task that is not there looked up", value=nowhere_ms * 1000, unit="µs", note=note),
+    ]  # fmt: skip
 
 
 def _times(work: Callable[[int], object], count: int) -> list[float]:

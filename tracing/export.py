@@ -53,6 +53,7 @@ class Exporter:
         self._waiting: deque[Span] = deque()
         self._resources: dict[tuple[str, str], Resource] = {}
         self._moved = asyncio.Event()
+        self._under_way: asyncio.Task[bool] | None = None
         self.lost = 0
         self.sent = 0
 
@@ -74,36 +75,36 @@ class Exporter:
         retry_s = 0.0
         while True:
             await self._moved.wait()
-            batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-            if not self._waiting:
-                self._moved.clear()
-            if await self._send(batch):
+            self._under_way = asyncio.create_task(self._send())
+            if await asyncio.shield(self._under_way):
                 retry_s = 0.0
                 continue
             if not retry_s:
                 _log.warning("the collector takes no spans: trying again", to=self._to, lost=self.lost)
             retry_s = min(_RETRY_MOST_S, 2 * retry_s or _RETRY_S)
-            self._again(batch)
             await asyncio.sleep(retry_s)
 
     async def flush(self) -> None:
-        """Send what is left, once: nobody waits for a collector that is away."""
+        """Once `run` has ended: let what is under way arrive and send the rest, once; nobody waits for a collector that is away."""
+        if self._under_way is not None:
+            await self._under_way
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-            if not await self._send(batch):
-                self.lost += len(batch) + len(self._waiting)
-                return
+            if not await self._send():
+                self.lost += len(self._waiting)
+                self._waiting.clear()
 
-    def _again(self, batch: list[Span]) -> None:
+    async def _send(self) -> bool:
+        """Send the oldest; whether they were taken. If not, they wait as before."""
+        batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        if not self._waiting:
+            self._moved.clear()
+        told = await asyncio.to_thread(self._exporter.export, [self._readable(span) for span in batch])
+        if told is SpanExportResult.SUCCESS:
+            self.sent += len(batch)
+            return True
         self._waiting.extendleft(reversed(batch))
         self.put(())
-
-    async def _send(self, batch: list[Span]) -> bool:
-        told = await asyncio.to_thread(self._exporter.export, [self._readable(span) for span in batch])
-        if told is not SpanExportResult.SUCCESS:
-            return False
-        self.sent += len(batch)
-        return True
+        return False
 
     def _readable(self, span: Span) -> ReadableSpan:
         failed = Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.OK)

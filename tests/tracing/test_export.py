@@ -75,6 +75,19 @@ async def test_without_a_collector_the_oldest_are_lost_and_counted() -> None:
     assert exporter.lost == len(spans)
 
 
+async def test_what_is_under_way_at_the_end_arrives_once() -> None:
+    """Told to stop in the middle of a request, the exporter waits for that one and sends nothing twice."""
+    spans = told(retried(), [])
+    async with Collector() as collector:
+        async with sending(collector.url) as exporter:
+            exporter.put(spans)
+            await collector.wait_for(len(spans))
+        await exporter.flush()
+
+    assert (exporter.sent, exporter.lost) == (len(spans), 0)
+    assert len(collector.names) == len(spans)
+
+
 @pytest.mark.parametrize("to", ["localhost:4318", "", "ftp://x", "http://"])
 def test_an_address_that_is_none_is_refused(to: str) -> None:
     """With an example of one."""
