@@ -78,6 +78,7 @@ check: $(BIN)/.dev
 	$(BIN)/python -m examples.guests.build --check
 	$(BIN)/python -m bus.schemas --check
 	$(BIN)/python -m metrics.paper --check
+	$(BIN)/python -m gateway.paper --check
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python tools/manual.py --check

@@ -27,6 +27,7 @@ GROUPS = {
         "ledger",
         "anchor",
         "publication",
+        "gateway",
         "dashboard",
         "peers",
     ),

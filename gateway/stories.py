@@ -5,6 +5,7 @@ results, each result that of its decision. What was cut from the logs is left ou
 """
 
 import asyncio
+from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -36,6 +37,11 @@ __all__ = ["Stories"]
 _ANSWER: msgspec.json.Decoder[Verdict | Pending] = msgspec.json.Decoder(Verdict | Pending)
 _VERDICT = msgspec.json.Decoder(Verdict)
 _MOST_EVIDENCE = 32
+_MOST_READ = 2048
+_MOST_SPEC_BYTES = 8192
+"""A larger one holds its input, and two thousand of these would be too much to keep."""
+type _Place = tuple[int, int] | None
+type _Key = tuple[str, _Place, _Place]
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -46,6 +52,7 @@ class Stories:
         self._bus = bus
         self._view = view
         self._asking = asking
+        self._read: OrderedDict[_Key, tuple[Asked | None, Accepted | None]] = OrderedDict()
 
     def __repr__(self) -> str:
         """Out of what."""
@@ -56,9 +63,23 @@ class Stories:
         record = self._view.book.get(name)
         if record is None or (record.settled is None and not record.asked_ms and not record.is_refused):
             return await self._told_elsewhere(name, record)
-        accepted = await self._accepted(record)
-        asked = await self._asked(name, record.source, record.asked_ms)
+        asked, accepted = await self._from_logs(name, record)
         return self._detail(name, record.state, asked, record.decided, record.claimed, accepted)
+
+    async def _from_logs(self, name: str, record: Record) -> tuple[Asked | None, Accepted | None]:
+        """What only the logs hold; of a task that has its verdict it is the same for ever, so the ones asked for last are kept."""
+        key = (name, record.source, record.settled.place if record.settled is not None else None)
+        found = self._read.get(key)
+        if found is not None:
+            self._read.move_to_end(key)
+            return found
+        asked = await self._asked(name, record.source, record.asked_ms)
+        found = asked, await self._accepted(record)
+        if record.settled is not None and (asked is None or len(bytes(asked.spec)) <= _MOST_SPEC_BYTES):
+            self._read[key] = found
+            if len(self._read) > _MOST_READ:
+                self._read.popitem(last=False)
+        return found
 
     async def verdict(self, name: str) -> Verdict | None:
         """The verdict as it stands in the log; None while there is none, or where it was cut. Raises `Unavailable`."""

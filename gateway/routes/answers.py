@@ -24,9 +24,9 @@ _SAYS = {
 }
 
 
-def problems(*statuses: int, is_public: bool = False) -> dict[int, ResponseSpec]:
-    """The problems that a path may answer with; every path with a token also 401 and 429."""
-    shared = () if is_public else (401, 429)
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problems that a path may answer with; every path that wants a token also with 401 and 429."""
+    shared = (401, 429)
     return {
         status: ResponseSpec(
             Problem, description=_SAYS[status], media_type=PROBLEM_JSON, generate_examples=False

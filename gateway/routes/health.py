@@ -3,13 +3,13 @@
 import asyncio
 
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from bus.errors import BusError
 from bus.streams import last_sequences
 from gateway.asking import service_states
 from gateway.parts import ApiRequest, Parts, parts_of
 from gateway.resources.cluster import Live, Ready
-from gateway.routes.answers import problems
 from gateway.version import VERSION
 from gateway.view.ring import ALL_LOGS
 
@@ -35,7 +35,11 @@ def live() -> Live:
     tags=["health"],
     summary="Whether tasks submitted now will be worked on",
     security=[{}],
-    responses=problems(503, is_public=True) | {},
+    responses={
+        503: ResponseSpec(
+            Ready, description="Something is missing: `problems` says what", generate_examples=False
+        )
+    },
 )
 async def ready(request: ApiRequest) -> Response[Ready]:
     """The bus, the logs, and who leads. Answers 503 with the same body where something is missing."""

@@ -75,7 +75,7 @@ def test_a_token_never_makes_more_than_its_rate(pauses: list[float], per_s: floa
         granted += wait == 0.0
         assert granted <= burst + now * per_s + 1e-3
         if wait:
-            assert Buckets.take(buckets, "other", now) == 0.0
+            assert buckets.take(f"another, never seen at {now}", now) == 0.0
             now += wait + 1e-6
             assert buckets.take("t", now) == 0.0
             granted += 1
