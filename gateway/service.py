@@ -132,6 +132,7 @@ async def _http(app: App, listener: socket.socket, parts: Parts) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who asks is told by the token, and by nothing that anybody may write into a header
             timeout_graceful_shutdown=_END_S,
             backlog=_BACKLOG,
         )

@@ -39,7 +39,6 @@ def chromium() -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supervisor]:
     """The cluster, as `ambient up` runs it, with an anchor that publishes each second."""
-    chromium()
     plan = ClusterPlan(
         data=tmp_path_factory.mktemp("cluster"),
         cluster="web",
@@ -110,7 +109,7 @@ class Visitor:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(running: Supervisor, browser: Browser) -> AsyncIterator[Visitor]:
+async def visitor(browser: Browser, running: Supervisor) -> AsyncIterator[Visitor]:
     """Somebody new; at the end their browser has complained of nothing that the test did not provoke."""
     context = await browser.new_context(color_scheme="light", viewport={"width": 1280, "height": 800})
     someone = Visitor(context, running.http)
@@ -120,7 +119,7 @@ async def visitor(running: Supervisor, browser: Browser) -> AsyncIterator[Visito
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(link: str, visitor: Visitor) -> Page:
+async def page(visitor: Visitor, link: str) -> Page:
     """The overview, signed in and live."""
     opened = await visitor.open(link)
     await expect(opened.locator(".link-state")).to_have_attribute("data-state", "live")

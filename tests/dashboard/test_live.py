@@ -152,7 +152,7 @@ async def test_a_gateway_restart_costs_no_event(
     eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
     visitor: Visitor,
 ) -> None:
-    """Killed while tasks flow: the page says that it is lost, comes back by itself, and has seen every entry of every log, each once."""
+    """Killed while tasks flow: the page comes back by itself, and has seen every entry of every log, each once."""
     visitor.expected += ["ERR_", "Failed to load resource"]
     status = page.locator(".link-state")
     async with (
@@ -165,10 +165,10 @@ async def test_a_gateway_restart_costs_no_event(
         before = await last_sequences(bus, LOGS)
         running.kill("gateway-1")
         await vcp.run(UPPER, input=b"meanwhile")
-        await expect(status).to_have_attribute("data-state", "lost")
         async for _ in vcp.map(UPPER, [f"{number}".encode() for number in range(50)]):
             pass
-        await expect(status).to_have_attribute("data-state", "live")
+        # It is lost for less than a second, which nobody could be sure to look at: the page counts how often it came back.
+        await expect(status).to_have_attribute("data-reconnects", re.compile(r"^[1-9]"))
         await vcp.run(UPPER, input=b"afterwards")
         await eventually(lambda: _all_seen(page, bus))
         after = await last_sequences(bus, LOGS)
@@ -180,7 +180,6 @@ async def test_a_gateway_restart_costs_no_event(
     assert int(await status.get_attribute("data-entries") or 0) - seen >= sum(
         after[log] - before[log] for log in LOGS
     )
-    assert int(await status.get_attribute("data-reconnects") or 0) >= 1
 
 
 async def _all_seen(page: Page, bus: Bus) -> bool:

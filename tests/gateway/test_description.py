@@ -24,7 +24,7 @@ async def test_schemathesis_finds_nothing(shared: Supervisor, api: httpx.AsyncCl
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
         *("run", f"{address(shared)}/schema", "--header", f"Authorization: Bearer {shared.token}"),
-        *("--phases", "coverage,fuzzing", "--max-examples", "5", "--max-time", "25"),
+        *("--phases", "coverage,fuzzing", "--max-examples", "3", "--max-time", "20"),
         *("--generation-deterministic", "--no-shrink", "--request-timeout", "40", "--no-color"),
     ]
     environment = {

@@ -2,6 +2,7 @@
 
 import { fill, h, s, text } from "./dom.js";
 import { count } from "./format.js";
+import { throttled } from "./live.js";
 
 const ICONS = {
   overview: "M2 9h3l2-6 3 10 2-4h2",
@@ -45,7 +46,8 @@ export class Shell {
       this.main, this._said);
     live.on("state", () => this._connection());
     live.on("stats", (stats) => text(this._cluster, stats.cluster));
-    live.on("log", () => this._connection());
+    // A busy cluster has thousands of entries a second: the eye needs a few updates.
+    live.on("log", throttled(() => this._connection(), 200));
   }
 
   _connection() {
