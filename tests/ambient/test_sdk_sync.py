@@ -112,7 +112,7 @@ async def test_an_interrupt_ends_a_map_and_cancels_its_tasks(server, cluster, sc
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     await scripted.until(lambda: len(scripted.open) == 2)
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     await scripted.until(lambda: len(scripted.cancelled) == 2)
 
     assert (process.returncode, out, err) == (0, b"interrupted\n", b"")
