@@ -95,7 +95,8 @@ async def test_closing_leaves_no_thread(connected) -> None:
 
 
 INTERRUPTED = """
-import ambient, sys
+import ambient, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever is started in the background of a shell ignores it
 with ambient.connect_sync(sys.argv[1], cluster=sys.argv[2], client="me") as vcp:
     try:
         for _ in vcp.map(b"\\0asm\\1\\0\\0\\0", [b"1", b"2"]):
