@@ -71,7 +71,9 @@ async def test_tables_for_a_pipe_are_whole_and_json_has_every_field(cli: Cli) ->
     assert first["dissented"] >= 0
     assert first["capabilities"]["labels"] == {}
     assert len(looks) == 2
-    assert all(set(json.loads(look)) == {"health", "nodes", "tasks", "verdicts_per_s", "watts"} for look in looks)
+    assert all(
+        set(json.loads(look)) == {"health", "nodes", "tasks", "verdicts_per_s", "watts"} for look in looks
+    )
 
 
 async def test_a_cluster_that_nobody_set_up_is_a_finding(cli: Cli) -> None:
