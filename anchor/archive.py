@@ -18,6 +18,7 @@ import structlog
 from anchor.core import KNOWN
 from anchor.errors import FolderUnusable
 from anchor.messages import MessageStore
+from bus.disk import sync_path
 from bus.wire import sha256_hex, split_lines
 from folds.cold import ColdRun, digest_of
 from folds.errors import RunDamaged
@@ -89,11 +90,7 @@ class Archive:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_path(self._folder)
             self._files = sorted(
                 [*self._files, _File(first, last, ColdRun(path))], key=lambda each: each.last
             )

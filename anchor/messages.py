@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 import structlog
 
 from anchor.errors import FolderUnusable
+from bus.disk import sync_path
 
 __all__ = ["Message", "MessageStore"]
 
@@ -153,11 +154,7 @@ class MessageStore:
         if not self._firsts or self._firsts[-1] != first:
             self._firsts.append(first)
         self._file = self._open()
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_path(self._folder)
 
     def _open(self) -> BinaryIO:
         file = self._path(self._firsts[-1]).open("ab")

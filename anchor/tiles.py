@@ -4,13 +4,13 @@ Guarantees that a file is there whole or not at all, also after a power failure 
 may be empty then: whoever reads it notices, and makes it again (`anchor.folder`). Entries are not served as bundles: those hold entries of up to 65,535 bytes, and a verdict may be longer.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from anchor.errors import FolderUnusable
 from anchor.receipt.merkle import HASH_BYTES
 from anchor.tree.edge import TILE_BYTES, TILE_WIDTH, Tile
+from bus.disk import sync_path
 
 __all__ = ["TileFolder", "tile_path"]
 
@@ -91,11 +91,7 @@ class TileFolder:
         dirty, self._dirty = self._dirty, set()
         for path in sorted(dirty, key=lambda path: -len(path.parts)):
             try:
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                sync_path(path)
             except FileNotFoundError:
                 continue  # a partial tile that a wider one has replaced since
             except OSError as error:

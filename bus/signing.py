@@ -18,6 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus import merkle
+from bus.disk import sync_path
 from bus.ed25519 import fastest_check
 from bus.errors import BadSignature, IdentityUnusable, Malformed, reason
 from bus.wire import decode, decoder, split_lines
@@ -167,11 +168,7 @@ def _write_once(path: Path, data: bytes) -> None:
         path.hardlink_to(partial)
     finally:
         partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # else a power failure takes the name away, and the node with it
-    finally:
-        os.close(folder)
+    sync_path(path.parent)  # else a power failure takes the name away, and the node with it
 
 
 def verify_root(envelope: Envelope, root: bytes) -> None:

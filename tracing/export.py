@@ -29,7 +29,7 @@ _AT_ONCE = 512
 _TIMEOUT_S = 10.0
 _RETRY_S = 1.0
 _RETRY_MOST_S = 30.0
-_LONGEST_RESOURCES = 10_000
+_MOST_RESOURCES = 10_000
 _SCOPE = InstrumentationScope("ambient-vcp")
 _KINDS = {"client": SpanKind.CLIENT, "node": SpanKind.CONSUMER}
 
@@ -122,7 +122,7 @@ class Exporter:
         )
 
     def _resource(self, service: str, instance: str) -> Resource:
-        if len(self._resources) > _LONGEST_RESOURCES:
+        if len(self._resources) > _MOST_RESOURCES:
             self._resources.clear()
         key = (service, instance)
         if key not in self._resources:

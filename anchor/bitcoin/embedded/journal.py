@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from anchor.bitcoin.errors import StoreUnusable
+from bus.disk import sync_path
 
 __all__ = ["SEGMENT_BYTES", "Journal"]
 
@@ -81,7 +82,7 @@ class Journal:
         fresh = not path.exists()
         file = path.open("ab")
         if fresh:
-            _sync_folder(self._folder)
+            sync_path(self._folder)
         good = sum(_HEAD + len(block) for block in self.read(self._segments[-1]))
         if file.tell() != good:
             # What follows was cut off by a crash, and nobody was told of it.
@@ -95,11 +96,3 @@ def _record(data: bytes, at: int) -> bytes | None:
     block = data[at + _HEAD : at + _HEAD + size]
     whole = size > 0 and len(block) == size and zlib.crc32(block).to_bytes(4) == check
     return block if whole else None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
