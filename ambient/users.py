@@ -40,9 +40,13 @@ class Users:
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
-            raise UsersUnusable(f"{self.file} cannot be read ({error}): restore it, or delete it and add the users again") from None
+            raise UsersUnusable(
+                f"{self.file} cannot be read ({error}): restore it, or delete it and add the users again"
+            ) from None
         if f" {self._subjects.cluster}:" not in text.partition("\n")[0]:
-            raise UsersUnusable(f"{self.file} is not of cluster {self._subjects.cluster!r}: choose another folder, or the right --cluster")
+            raise UsersUnusable(
+                f"{self.file} is not of cluster {self._subjects.cluster!r}: choose another folder, or the right --cluster"
+            )
         return [User(role, name, key) for role, name, key in _ROW.findall(text)]
 
     def add(self, role: str, name: str, key: str = "") -> tuple[User, Path | None]:
@@ -55,7 +59,9 @@ class Users:
         if known is not None and key in ("", known.key):
             return known, path if path.exists() else None
         if known is not None:
-            raise UsersUnusable(f"{role} {name} has another key: remove it first (`ambient user remove {role} {name}`)")
+            raise UsersUnusable(
+                f"{role} {name} has another key: remove it first (`ambient user remove {role} {name}`)"
+            )
         if taken := next((row for row in rows if row.key == key), None):
             raise UsersUnusable(f"this key is {taken.role} {taken.name}'s: each user has a key of its own")
         seed = b"" if key else secrets.token_bytes(32)
@@ -77,7 +83,11 @@ class Users:
 
     def _keep(self, users: list[User]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        _write(self.file, _HEAD.format(cluster=self._subjects.cluster) + configuration(users, self._subjects), 0o644)
+        _write(
+            self.file,
+            _HEAD.format(cluster=self._subjects.cluster) + configuration(users, self._subjects),
+            0o644,
+        )
 
 
 def _write(path: Path, text: str, mode: int) -> None:
@@ -89,7 +99,9 @@ def _write(path: Path, text: str, mode: int) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise UsersUnusable(f"{path} cannot be written ({error.strerror}): choose a folder of your own") from None
+        raise UsersUnusable(
+            f"{path} cannot be written ({error.strerror}): choose a folder of your own"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
     sync_path(path.parent)

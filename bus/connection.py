@@ -246,7 +246,10 @@ class Bus:
     def forbid(self, subject: str) -> None:
         """Raise `Forbidden` where the server has said that this user may not publish to `subject`."""
         # The server names the subject that it mapped the question to: `bus.permissions`.
-        if "publish" in (self.denied.get(subject.lower()), self.denied.get(subject.lower().replace("$js.", "$js.hub.", 1))):
+        if "publish" in (
+            self.denied.get(subject.lower()),
+            self.denied.get(subject.lower().replace("$js.", "$js.hub.", 1)),
+        ):
             raise Forbidden(
                 f"this user may not publish to {subject}: connect with another one (NATS_KEY), or have an operator add it with `ambient user add`"
             )
@@ -373,7 +376,12 @@ class Bus:
 
     def _on_denied(self, what: str, subject: str) -> None:
         if subject not in self.denied:
-            _log.warning("the server does not let this user do that", what=what, subject=subject, advice="ambient user add")
+            _log.warning(
+                "the server does not let this user do that",
+                what=what,
+                subject=subject,
+                advice="ambient user add",
+            )
         self.denied[subject] = what
 
     def _on_drop(self, subject: str) -> None:

@@ -45,7 +45,9 @@ def read_seed(text: str) -> bytes:
         raw = b""
     seed = raw[2 : 2 + _KEY_BYTES]
     if len(seed) != _KEY_BYTES or seed_text(seed) != word:
-        raise Malformed(VARIABLE, "must be the seed of a NATS user, SU and 56 more letters, or the path of a file with it")
+        raise Malformed(
+            VARIABLE, "must be the seed of a NATS user, SU and 56 more letters, or the path of a file with it"
+        )
     return seed
 
 

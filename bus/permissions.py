@@ -18,11 +18,11 @@ from bus import nkeys
 from bus.errors import Malformed
 from bus.subjects import Subjects, token
 
-__all__ = ["ROLES", "Permissions", "Role", "User", "configuration", "permissions"]
+__all__ = ["FAR", "ROLES", "Permissions", "Role", "User", "configuration", "permissions"]
 
-Role = Literal["node", "client", "coordinator", "verifier", "anchor", "gateway", "reader", "operator"]
+Role = Literal["node", "site", "client", "coordinator", "verifier", "anchor", "gateway", "reader", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
-_EDGE = ("node", "client")
+_EDGE = ("node", "site", "client")
 _NEAR = "$JS.API"
 FAR = "$JS.hub.API"
 """How JetStream is asked from another account or a leaf server, by the domain of `deploy/nats/server.conf`: under the plain name it is that account's own."""
@@ -30,7 +30,17 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _ASKED = {
     "coordinator": ("nodes", "why", "tasks", "health", "instances", "board", "room", "purse"),
     "verifier": ("verdict", "reputation", "health", "instances"),
-    "anchor": ("receipt", "checkpoint", "cosign", "order", "balance", "energy", "account", "health", "instances"),
+    "anchor": (
+        "receipt",
+        "checkpoint",
+        "cosign",
+        "order",
+        "balance",
+        "energy",
+        "account",
+        "health",
+        "instances",
+    ),
 }
 """The questions that any client may ask. `order` and `cosign` are believed by the signature in them."""
 _LOGS = ("tasks", "assignments", "results", "verdicts", "anchors", "blobs", "checkpoints")
@@ -64,13 +74,26 @@ class Permissions:
 def permissions(role: Role, name: str, subjects: Subjects) -> Permissions:
     """What `name` in `role` may do in a cluster, but for its inbox."""
     asked = [subjects.service(service, each) for service, all_ in _ASKED.items() for each in all_]
-    if role == "node":
-        said = [subjects.results(name), subjects.telemetry(name), subjects.service("coordinator", "hello")]
-        said += [subjects.blob(name, "*", "*"), *_blobs(subjects, FAR)]
-        return Permissions((*said, f"{FAR}.INFO"), (subjects.assign(name),))
+    if role in ("node", "site"):
+        # A site's server speaks for nodes whose names it alone knows, and passes on what is for their inboxes.
+        inboxes = ("_INBOX.>",) if role == "site" else ()
+        node = "*" if role == "site" else name
+        said = [subjects.results(node), subjects.telemetry(node), subjects.service("coordinator", "hello")]
+        said += [subjects.blob(node, "*", "*"), *_blobs(subjects, FAR)]
+        return Permissions((*said, f"{FAR}.INFO", *inboxes), (subjects.assign(node), *inboxes))
     if role == "client":
-        said = [subjects.submit(name), subjects.cancel(name), subjects.blob(name, "*", "*"), *_blobs(subjects, FAR)]
-        heard = [subjects.done(name), subjects.done(f"{name}.*"), subjects.progress(f"{name}.*"), subjects.rejected(name)]
+        said = [
+            subjects.submit(name),
+            subjects.cancel(name),
+            subjects.blob(name, "*", "*"),
+            *_blobs(subjects, FAR),
+        ]
+        heard = [
+            subjects.done(name),
+            subjects.done(f"{name}.*"),
+            subjects.progress(f"{name}.*"),
+            subjects.rejected(name),
+        ]
         return Permissions((*said, *asked, f"{FAR}.INFO"), tuple(heard))
     if role == "operator":
         return Permissions((">",), (">",))
@@ -80,7 +103,15 @@ def permissions(role: Role, name: str, subjects: Subjects) -> Permissions:
 def _blobs(subjects: Subjects, api: str = _NEAR) -> list[str]:
     """Reading blobs, and nothing else of their stream."""
     stream = subjects.stream("blobs")
-    return [f"{api}.{call}" for call in (f"DIRECT.GET.{stream}", f"DIRECT.GET.{stream}.>", f"STREAM.MSG.GET.{stream}", f"STREAM.INFO.{stream}")]
+    return [
+        f"{api}.{call}"
+        for call in (
+            f"DIRECT.GET.{stream}",
+            f"DIRECT.GET.{stream}.>",
+            f"STREAM.MSG.GET.{stream}",
+            f"STREAM.INFO.{stream}",
+        )
+    ]
 
 
 def _reading(subjects: Subjects) -> list[str]:
@@ -110,10 +141,23 @@ def _service(role: Role, subjects: Subjects, asked: list[str]) -> Permissions:
         heard += [subjects.service(role, ">"), "$SRV.>"]
     match role:
         case "coordinator":
-            said += [subjects.assignments, subjects.assign("*"), subjects.progress("*.*"), subjects.rejected("*"), subjects.done(">")]
+            said += [
+                subjects.assignments,
+                subjects.assign("*"),
+                subjects.progress("*.*"),
+                subjects.rejected("*"),
+                subjects.done(">"),
+            ]
             full = subjects.stream("full")
-            said += [f"$JS.API.STREAM.{call}" for call in (f"UPDATE.{subjects.stream('tasks')}", f"CREATE.{full}", f"DELETE.{full}")]
-            said += [f"$JS.API.STREAM.PURGE.{subjects.stream(log)}" for log in _LOGS if log not in ("blobs", "checkpoints")]
+            said += [
+                f"$JS.API.STREAM.{call}"
+                for call in (f"UPDATE.{subjects.stream('tasks')}", f"CREATE.{full}", f"DELETE.{full}")
+            ]
+            said += [
+                f"$JS.API.STREAM.PURGE.{subjects.stream(log)}"
+                for log in _LOGS
+                if log not in ("blobs", "checkpoints")
+            ]
             heard += [subjects.telemetry("*")]
         case "verifier":
             said += [subjects.verdicts, subjects.done(">")]
@@ -122,19 +166,44 @@ def _service(role: Role, subjects: Subjects, asked: list[str]) -> Permissions:
         case "gateway":
             said += [subjects.submit("*"), subjects.cancel("*"), subjects.blob("*", "*", "*")]
             said += [subjects.service("coordinator", each) for each in ("drain", "undrain")]
-            heard += [subjects.done(">"), subjects.progress(">"), subjects.rejected("*"), subjects.telemetry("*")]
+            heard += [
+                subjects.done(">"),
+                subjects.progress(">"),
+                subjects.rejected("*"),
+                subjects.telemetry("*"),
+            ]
         case _:
-            heard += [subjects.done(">"), subjects.progress(">"), subjects.rejected("*"), subjects.telemetry("*")]
+            heard += [
+                subjects.done(">"),
+                subjects.progress(">"),
+                subjects.rejected("*"),
+                subjects.telemetry("*"),
+            ]
     return Permissions(tuple(said), tuple(heard), answers=bool(heard))
 
 
 def configuration(users: Iterable[User], subjects: Subjects) -> str:
     """The accounts of a NATS server, as its configuration file includes them."""
     found = sorted(users, key=lambda user: (ROLES.index(user.role), user.name))
-    lines = ["accounts {", "  # The logs, and whoever writes them or reads them all.", "  LOGS {", "    jetstream: enabled"]
-    lines += _block("exports", [*_exports("service", *_services(subjects), *_blobs(subjects)), *_exports("stream", *_notices(subjects))])
+    lines = [
+        "accounts {",
+        "  # The logs, and whoever writes them or reads them all.",
+        "  LOGS {",
+        "    jetstream: enabled",
+    ]
+    lines += _block(
+        "exports",
+        [
+            *_exports("service", *_services(subjects), *_blobs(subjects)),
+            *_exports("stream", *_notices(subjects)),
+        ],
+    )
     lines += _block("users", [_row(user, subjects) for user in found if user.role not in _EDGE])
-    lines += ["  }", "  # Nodes and clients: of the logs they reach what is imported here, and nothing else.", "  EDGE {"]
+    lines += [
+        "  }",
+        "  # Nodes and clients: of the logs they reach what is imported here, and nothing else.",
+        "  EDGE {",
+    ]
     lines += [f'    mappings: {{ "{_NEAR}.>": "{FAR}.>" }}']
     lines += _block("imports", _imports(subjects))
     lines += _block("users", [_row(user, subjects) for user in found if user.role in _EDGE])
@@ -143,14 +212,26 @@ def configuration(users: Iterable[User], subjects: Subjects) -> str:
 
 def _services(subjects: Subjects) -> list[str]:
     """What nodes and clients say into the other account: questions, and what is stored there."""
-    said = [subjects.submit("*"), subjects.cancel("*"), subjects.results("*"), subjects.telemetry("*"), subjects.blob("*", "*", "*")]
+    said = [
+        subjects.submit("*"),
+        subjects.cancel("*"),
+        subjects.results("*"),
+        subjects.telemetry("*"),
+        subjects.blob("*", "*", "*"),
+    ]
     asked = [subjects.service(service, each) for service, all_ in _ASKED.items() for each in all_]
     return [*said, subjects.service("coordinator", "hello"), *asked]
 
 
 def _notices(subjects: Subjects) -> list[str]:
     """What nodes and clients hear from there."""
-    return [subjects.assign("*"), subjects.done("*"), subjects.done("*.*"), subjects.progress("*.*"), subjects.rejected("*")]
+    return [
+        subjects.assign("*"),
+        subjects.done("*"),
+        subjects.done("*.*"),
+        subjects.progress("*.*"),
+        subjects.rejected("*"),
+    ]
 
 
 def _exports(kind: str, *subjects: str) -> list[str]:
@@ -163,13 +244,19 @@ def _imports(subjects: Subjects) -> list[str]:
     asked = [f'{{ service: {{ account: LOGS, subject: "{each}" }} }}' for each in _services(subjects)]
     both = zip(_blobs(subjects), _blobs(subjects, FAR), strict=True)
     far = [f'{{ service: {{ account: LOGS, subject: "{near}" }}, to: "{far}" }}' for near, far in both]
-    return [*asked, *far, *(f'{{ stream: {{ account: LOGS, subject: "{each}" }} }}' for each in _notices(subjects))]
+    return [
+        *asked,
+        *far,
+        *(f'{{ stream: {{ account: LOGS, subject: "{each}" }} }}' for each in _notices(subjects)),
+    ]
 
 
 def _row(user: User, subjects: Subjects) -> str:
     may = permissions(user.role, user.name, subjects)
     inbox = f"{nkeys.inbox(user.key)}.>"
-    publish, subscribe = (", ".join(f'"{each}"' for each in (*listed, inbox)) for listed in (may.publish, may.subscribe))
+    publish, subscribe = (
+        ", ".join(f'"{each}"' for each in (*listed, inbox)) for listed in (may.publish, may.subscribe)
+    )
     answers = ', allow_responses: { max: 1, expires: "1m" }' if may.answers else ""
     granted = f"publish: {{ allow: [{publish}] }}, subscribe: {{ allow: [{subscribe}] }}{answers}"
     return f"# {user.role} {user.name} {user.key}\n      {{ nkey: {nkeys.public(user.key)}, permissions: {{ {granted} }} }}"

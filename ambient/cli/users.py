@@ -39,7 +39,15 @@ def add(
     added, secret = users.add(role, name, key)
     told = str(secret) if secret is not None else None
     if connection.json:
-        print_json({"role": added.role, "name": added.name, "key": added.key, "file": str(users.file), "secret": told})
+        print_json(
+            {
+                "role": added.role,
+                "name": added.name,
+                "key": added.key,
+                "file": str(users.file),
+                "secret": told,
+            }
+        )
         return Exit.OK
     err.print(f"{added.role} {added.name} is in {users.file}: have the servers reload it")
     if told is not None:
@@ -62,7 +70,9 @@ def remove(
     if connection.json:
         print_json({"removed": was_there})
     else:
-        err.print(f"{role} {name} is out: have the servers reload" if was_there else f"there is no {role} {name}")
+        err.print(
+            f"{role} {name} is out: have the servers reload" if was_there else f"there is no {role} {name}"
+        )
     return Exit.OK if was_there else Exit.USAGE
 
 
