@@ -100,12 +100,12 @@ class Bus:
     ) -> Self:
         """Connect to the NATS server(s) at `url` (comma-separated).
 
-        A server that knows users by their keys is shown `identity`, else the one that `NATS_KEY` names; an address with a user and a password goes before.
+        A server that knows users by their keys is shown the one that `NATS_KEY` names, else `identity`; an address with a user and a password goes before.
         Raises `BusUnavailable` when no server answers within `timeout_s`; None waits for ever, as services do. For a key that is none: `Malformed`,
         `IdentityUnusable`.
         """
         address = url or url_from_environment()
-        user = None if "@" in address else identity or nkeys.from_environment()
+        user = None if "@" in address else nkeys.from_environment() or identity
         bus = cls(address, Subjects(cluster or cluster_from_environment()))
         client = bus.client
         if user is not None:

@@ -22,8 +22,6 @@ from bus.permissions import FAR, ROLES
 from bus.signing import Identity
 from bus.subjects import Subjects
 from tests.deploy.served import Served
-from workers.node import StopSwitch, run_node
-from workers.settings import NodeSettings
 
 GUESTS = Path(__file__).resolve().parents[2] / "examples/guests"
 NAMES = Subjects("home")
@@ -58,16 +56,13 @@ class Cluster:
         return "\n".join(path.read_text() for path in self.folder.glob("*.log"))
 
     async def start(self, role: str, *options: str) -> asyncio.subprocess.Process:
-        environment = {
-            **os.environ,
-            "NATS_URL": self.server.url,
-            "AMBIENT_CLUSTER": "home",
-            "NATS_KEY": str(self.keys[role]),
-        }
+        environment = {**os.environ, "NATS_URL": self.server.url, "AMBIENT_CLUSTER": "home"}
+        if role != "node":  # its own identity is its user's key
+            environment["NATS_KEY"] = str(self.keys[role])
+            options = ("--name", role, "--data", str(self.folder / role), *options)
         with (self.folder / f"{role}.log").open("wb") as log:
             return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "ambient", role, "--name", role, "--data", str(self.folder / role), *options,
-                env=environment, stdout=log, stderr=log,
+                sys.executable, "-m", "ambient", role, *options, env=environment, stdout=log, stderr=log
             )  # fmt: skip
 
 
@@ -75,25 +70,23 @@ class Cluster:
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """Every process with the key of its role; the node with its own identity."""
     made = Cluster(tmp_path_factory.mktemp("users"))
-    switch = StopSwitch()
     async with made.server:
         await made.server.healthy()
-        services = [
+        processes = [
             await made.start("coordinator"),
             await made.start("verifier"),
             await made.start("anchor", "--chain", "none"),
             await made.start("gateway", "--http-port", "0"),
+            await made.start(
+                "node", "--id", "n1", "--data", str(made.folder / "n1"), "--slots", "1", "--memory-mb", "600"
+            ),
         ]
-        settings = NodeSettings(data=made.folder / "n1", id="n1", url=made.server.url, cluster="home", slots=1, memory_mb=600, bandwidth_mbps=100)  # fmt: skip
-        node = asyncio.create_task(run_node(settings, stop=switch))
         try:
             yield made
         finally:
-            switch.pull()
-            await asyncio.wait([node], timeout=60)
-            for service in services:
-                service.terminate()
-            await asyncio.gather(*(service.wait() for service in services))
+            for process in reversed(processes):
+                process.terminate()
+            await asyncio.gather(*(process.wait() for process in processes))
 
 
 @pytest.mark.asyncio(loop_scope="module")
