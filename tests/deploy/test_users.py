@@ -56,6 +56,7 @@ class Cluster:
         return "\n".join(path.read_text() for path in self.folder.glob("*.log"))
 
     async def start(self, role: str, *options: str) -> asyncio.subprocess.Process:
+        """Run the process of a role with that role's key; a node with its own."""
         environment = {**os.environ, "NATS_URL": self.server.url, "AMBIENT_CLUSTER": "home"}
         if role != "node":  # its own identity is its user's key
             environment["NATS_KEY"] = str(self.keys[role])
