@@ -54,6 +54,8 @@ class Users:
 
         Who is there already keeps what it has; with another `key` it is another one's name. Raises `Malformed`, `UsersUnusable`.
         """
+        seed = b"" if key else secrets.token_bytes(32)
+        user = User(role, name, key or Identity.from_seed(seed).key)  # type: ignore[arg-type]  # checked by it
         rows, path = self.rows(), self._keys / f"{role}-{name}.nk"
         known = next((row for row in rows if (row.role, row.name) == (role, name)), None)
         if known is not None and key in ("", known.key):
@@ -64,8 +66,6 @@ class Users:
             )
         if taken := next((row for row in rows if row.key == key), None):
             raise UsersUnusable(f"this key is {taken.role} {taken.name}'s: each user has a key of its own")
-        seed = b"" if key else secrets.token_bytes(32)
-        user = User(role, name, key or Identity.from_seed(seed).key)  # type: ignore[arg-type]  # checked by it
         if seed:
             self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(path, seed_text(seed) + "\n", 0o600)

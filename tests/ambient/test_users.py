@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambient.cli.answers import ANSWERS
@@ -123,6 +123,7 @@ def test_what_contradicts_the_file_is_refused(tmp_path: Path) -> None:
         assert refused.value.field == field
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from(ROLES), st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)), max_size=6
