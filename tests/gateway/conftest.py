@@ -21,6 +21,11 @@ ADD = GUESTS / "add.wasm"
 Client = Callable[..., httpx.AsyncClient]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """The cluster here is forked from what others were."""
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supervisor]:
     """Two nodes, an anchor and two gateways."""
