@@ -20,6 +20,7 @@ from bus.messages import RoomReply, ServiceHealth
 from bus.service import ServiceDesk
 from coordinator.service import run
 from coordinator.settings import Settings, Timing
+from tests.command import ambient as command
 
 
 async def _say_nothing(_: Msg) -> None:
@@ -135,7 +136,7 @@ async def test_a_full_cluster_is_told_with_its_cure_and_has_an_exit_code(bus: Bu
     await shut_gate(bus)
     found = {f.subject: f for f in await examine(ConnectionSettings(bus.url, bus.subjects.cluster, "me"))}
     environment = {**os.environ, "NATS_URL": bus.url, "AMBIENT_CLUSTER": bus.subjects.cluster}
-    done = await ambient("run", "sha256:" + "0" * 64, environment=environment)
+    done = await command("run", "sha256:" + "0" * 64, environment=environment)
     await open_gate(bus)
 
     assert not found["room"].ok
