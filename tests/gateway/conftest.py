@@ -32,7 +32,10 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supe
         anchors=1,
         gateways=2,
         client="owner",
-        service_options={"anchor": ("--anchor-every", "1", "--ledger-every-s", "1"), "gateway": ("--rate", "0")},
+        service_options={
+            "anchor": ("--anchor-every", "1", "--ledger-every-s", "1"),
+            "gateway": ("--rate", "0"),
+        },
     )
     async with Supervisor(plan) as cluster:
         yield cluster
