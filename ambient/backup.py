@@ -272,9 +272,10 @@ def _make(folder: Path) -> None:
 
 
 def _copy_secrets(data: Path, into: Path) -> Iterator[str]:
+    into.mkdir(mode=0o700)
     for path in sorted({path for pattern in SECRETS for path in data.glob(pattern) if path.is_file()}):
         target = into / path.relative_to(data)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         _write(target, path.read_bytes())
         yield str(path.relative_to(data))
 
