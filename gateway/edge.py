@@ -141,6 +141,7 @@ class Edge:
                 _log.warning("an answer broke off", request=trace.request, path=scope["path"], exc_info=error)
                 raise
             problem, more = problem_of(error, scope["path"], trace.request)
+            trace.task = trace.task or getattr(error, "task", "")
             fields = [(name.lower().encode(), value.encode()) for name, value in more.items()]
             await answer.whole(problem.status, PROBLEM_JSON.encode(), msgspec.json.encode(problem), fields)
         finally:

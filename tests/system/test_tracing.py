@@ -1,6 +1,7 @@
 """`ambient trace` beside a real cluster: a task's way is in a collector, under the id that the processes' own log lines give it."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -14,8 +15,13 @@ from tests.tracing.collector import Collector
 
 
 async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Client) -> None:
-    """Two nodes, decided once, judged once; the process ends in order and has sent everything."""
-    environment = {**os.environ, "NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys"}
+    """Two nodes, decided once, judged once; the process ends in order, has sent everything, and its own line names the task, too."""
+    environment = {
+        **os.environ,
+        "NATS_URL": shared.nats,
+        "AMBIENT_CLUSTER": "sys",
+        "AMBIENT_LOG_TASKS": "1",
+    }
     async with Collector() as collector:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ambient", "trace", "--to", collector.url), env=environment, stderr=PIPE
@@ -40,3 +46,6 @@ async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Cl
         for span in s.spans
     }
     assert trace == trace_id("sys", "tester.traced")
+    (told,) = (line for each in rest.splitlines() if (line := json.loads(each))["event"] == "traced")
+    assert (told["task"], told["submitter"], told["path"]) == ("tester.traced", "tester", "sdk")
+    assert told["trace_id"] == trace
