@@ -37,15 +37,11 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supe
         anchors=1,
         gateways=2,
         client="owner",
-<<<<<<< HEAD
         log_tasks=True,
-        service_options={"anchor": ("--anchor-every", "1"), "gateway": ("--rate", "0")},
-=======
         service_options={
             "anchor": ("--anchor-every", "1", "--ledger-every-s", "1"),
             "gateway": ("--rate", "0"),
         },
->>>>>>> main
     )
     async with Supervisor(plan) as cluster:
         yield cluster

@@ -11,11 +11,8 @@ import httpx
 import pytest
 
 from ambient.cluster import Supervisor
-<<<<<<< HEAD
-from bus.trace import trace_id
-=======
 from anchor.receipt.account_check import check_account
->>>>>>> main
+from bus.trace import trace_id
 from ledger.proof import check
 from tests.gateway.conftest import address, ended, known, module, opened, submitted, until
 
@@ -235,7 +232,6 @@ async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: 
         assert told in line
 
 
-<<<<<<< HEAD
 async def test_every_process_that_touched_a_task_names_it(
     shared: Supervisor, token_for: Callable[..., str], api: httpx.AsyncClient
 ) -> None:
@@ -294,7 +290,8 @@ def lines_about(cluster: Supervisor, task: str) -> dict[str, list[dict[str, Any]
         found = [json.loads(line) for line in lines if f'"{task}"' in line]
         told[name] = [line for line in found if line["task"] == task]
     return told
-=======
+
+
 async def test_an_accounts_receipt_is_not_sent_again(api: httpx.AsyncClient) -> None:
     """The same state is the same file: asked with its ETag it is 304. What cannot be is refused by the name of its field."""
     tags: list[str] = [""]
@@ -365,4 +362,3 @@ async def checked(api: httpx.AsyncClient, data: bytes, **demands: str) -> dict[s
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
->>>>>>> main
