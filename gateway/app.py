@@ -17,6 +17,7 @@ from gateway.parts import Parts
 from gateway.problems import handlers
 from gateway.rates import Buckets
 from gateway.routes import (
+    accounts,
     anchor,
     board,
     cluster,
@@ -29,6 +30,7 @@ from gateway.routes import (
     receipts,
     session,
     tasks,
+    telemetry,
 )
 from gateway.streaming import PULSE_HISTORY_S, Pulse
 from gateway.tokens import Tokens
@@ -60,6 +62,7 @@ _HANDLERS: tuple[Any, ...] = (
     nodes.register,
     nodes.list_nodes,
     nodes.one,
+    telemetry.telemetry,
     nodes.drain,
     nodes.undrain,
     nodes.remove,
@@ -77,9 +80,11 @@ _HANDLERS: tuple[Any, ...] = (
     ledger.summary,
     ledger.balance,
     ledger.balance_proof,
+    accounts.balance_receipt,
     ledger.nodes_energy,
     ledger.energy,
     ledger.energy_proof,
+    accounts.energy_receipt,
     anchor.view,
     anchor.checkpoint,
     papers.schema,

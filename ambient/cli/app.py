@@ -25,6 +25,7 @@ from ambient.cli import (
     status,
     tasks,
     tracing,
+    users,
 )
 from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
 from ambient.cli.output import PLAIN_RENDERER, err
@@ -93,6 +94,7 @@ for command in (*drains.commands, *status.commands):
 app.command(_node)
 app.command(gateway.gateway)
 app.command(gateway.token)
+app.command(users.user)
 
 
 def main() -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from ambient.cluster import Supervisor
+from anchor.receipt.account_check import check_account
 from ledger.proof import check
 from tests.gateway.conftest import address, ended, opened, submitted, until
 
@@ -28,6 +30,33 @@ async def test_a_node_is_told_with_its_terms(api: httpx.AsyncClient) -> None:
     assert name in {decision["task"] for decision in one["history"]}
     assert next(d for d in one["history"] if d["task"] == name)["claimed"] == "ok"
     assert (await api.get("/api/v1/nodes/nobody")).status_code == 404
+
+
+async def test_a_node_is_told_over_time(api: httpx.AsyncClient) -> None:
+    """Its heartbeats, in buckets; from a moment on, nothing of before; and nothing of a node that is none."""
+    found: dict[str, Any] = {}
+
+    async def has_power() -> bool:
+        nonlocal found
+        answer = await api.get("/api/v1/nodes/node-1/telemetry")
+        found = answer.json()
+        return answer.status_code == 200 and found["power_w"] is not None  # between two heartbeats
+
+    await until(has_power)
+    last_ms = found["from_ms"] + (len(found["cpu_free"]["mean"]) - 1) * found["step_ms"]
+    later = (await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": last_ms})).json()
+    nothing = (await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": 2**53})).json()
+    stranger = await api.get("/api/v1/nodes/nobody/telemetry")
+    refused = await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": -1})
+
+    for name in ("cpu_free", "memory_free", "latency_ms", "power_w"):
+        for least, mean, most in zip(*(found[name][stat] for stat in ("min", "mean", "max")), strict=True):
+            assert mean is None or 0 <= least <= mean <= most, (name, found)
+    assert 0 < found["memory_free"]["mean"][-1] <= 1
+    assert later["from_ms"] >= last_ms
+    assert (nothing["from_ms"], nothing["cpu_free"]) == (0, None)
+    assert stranger.status_code == 404
+    assert (refused.status_code, refused.json()["field"]) == (400, "since_ms")
 
 
 async def test_a_node_is_drained_and_comes_back(api: httpx.AsyncClient) -> None:
@@ -198,3 +227,75 @@ async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: 
         '"status": 202',
     ):
         assert told in line
+
+
+async def test_an_accounts_receipt_is_not_sent_again(api: httpx.AsyncClient) -> None:
+    """The same state is the same file: asked with its ETag it is 304. What cannot be is refused by the name of its field."""
+    tags: list[str] = [""]
+
+    async def is_known() -> bool:
+        path, tag = "/api/v1/ledger/node/node-1/receipt", {"If-None-Match": tags[-1]}
+        answer = await api.get(path, headers=tag)
+        tags.append(answer.headers.get("etag", ""))
+        return answer.status_code == 304
+
+    await until(is_known)
+    base = "/api/v1/energy/client/nobody-yet/receipt"
+    nothing = await api.get(base)
+    refused = [
+        await api.get(base, params={name: value})
+        for name, value in (("month", "2026-7"), ("since", "5"), ("final", "perhaps"))
+    ]
+
+    assert nothing.status_code == 404
+    assert [answer.status_code for answer in refused] == [400, 400, 400]
+    assert [answer.json()["field"] for answer in refused] == ["month", "since", "final"]
+    assert all(answer.json()["limit"] for answer in refused)
+
+
+async def test_an_account_has_a_receipt_that_strangers_check(api: httpx.AsyncClient) -> None:
+    """What an account holds and what its month took are handed out as files that hold offline, down to a block; 409 says where to go on.
+
+    Last in this file: by now the chain has had time for the blocks that are waited for.
+    """
+    await ended(api, await submitted(api))
+    held, took = "/api/v1/ledger/client/owner/receipt", "/api/v1/energy/client/owner/receipt"
+    final, month = b"", b""
+
+    async def is_final() -> bool:
+        nonlocal final
+        answer = await api.get(held, params={"final": "true", "published": "true"})
+        assert answer.status_code in (200, 409), answer.text
+        final = answer.content
+        return answer.headers.get("ambient-receipt") == "final"
+
+    async def is_counted() -> bool:
+        nonlocal month
+        answer = await api.get(took)
+        month = answer.content
+        return answer.status_code == 200 and check_account(month).leaf is not None
+
+    await until(is_counted)
+    await until(is_final, within_s=120)
+    far = {"since": "999999999-7", "final": "true"}
+    later = await api.get(held, params=far)
+    report = await checked(api, final, final="true")
+    foreign = await checked(api, final, account="client/else")
+    damaged = await checked(api, final[:-3] + b"abc")
+
+    assert (later.status_code, later.headers["retry-after"]) == (409, "1")
+    assert later.headers["ambient-receipt-since"] == "999999999-7"
+    assert check_account(final).name == "client/owner"
+    assert (check_account(month).leaf or {})["results"] >= 1
+    assert (report["holds"], report["kind"], report["name"]) == (True, "account", "client/owner")
+    assert report["block"]["height"] >= 1
+    assert (foreign["holds"], foreign["link"]) == (False, "account")
+    assert (damaged["holds"], damaged["link"]) == (False, "file")
+
+
+async def checked(api: httpx.AsyncClient, data: bytes, **demands: str) -> dict[str, Any]:
+    """What the API says of a receipt."""
+    answer = await api.post("/api/v1/receipts/verify", content=data, params=demands)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
