@@ -84,7 +84,7 @@ def token_for(shared: Supervisor) -> Callable[..., str]:
 
 async def known(client: httpx.AsyncClient) -> None:
     """Wait until the gateway has read the tokens anew."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.get("/api/v1/tasks?limit=1")).status_code == 401:
             await asyncio.sleep(0.1)
 

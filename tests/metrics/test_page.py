@@ -28,7 +28,7 @@ async def ask(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
         await writer.wait_closed()
@@ -166,7 +166,7 @@ async def test_what_one_source_fails_to_say_takes_nothing_from_the_others() -> N
         await lead(board)
 
     with capture_logs() as logged:
-        page, _ = await asyncio.wait_for(Board([break_down, say]).page(), 20)
+        page, _ = await asyncio.wait_for(Board([break_down, say]).page(), 60)
 
     assert b"ambient_page_failed_sources 1.0" in page
     assert b"ambient_leader_changes_total" in page

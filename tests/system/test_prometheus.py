@@ -105,7 +105,7 @@ async def question(http: str) -> None:
         writer.write(
             f"GET /api/v1/health/live HTTP/1.1\r\nHost: {at.netloc}\r\nConnection: close\r\n\r\n".encode()
         )
-        await asyncio.wait_for(reader.read(), 10)
+        await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
 
