@@ -40,8 +40,10 @@ from ambient.errors import (
     TaskNotVerified,
     TaskRejected,
 )
+from ambient.logs import steps_wanted
 from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
+from bus.steps import STEPS
 from gateway.errors import GatewayError
 from metrics.errors import MetricsError
 from tracing.errors import TracingError
@@ -164,9 +166,10 @@ def _exit_code(error: Exception) -> Exit:
 
 
 def _quiet_logs() -> None:
-    """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs."""
+    """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs; and steps of tasks where they are asked for."""
+    STEPS.on = steps_wanted()
     structlog.configure(
         processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if STEPS.on else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -7,8 +7,10 @@ import pytest
 
 from bus.connection import Bus
 from bus.errors import BusError, Fenced, LogFull, StreamMissing, Trimmed
+from bus.leader import first_from
 from bus.reader import Entry, LogReader
 from bus.server import NatsServer
+from bus.steps import path_header
 from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, extent, last_sequence
 from bus.writer import FencedWriter, OpenWriter
 
@@ -42,6 +44,28 @@ async def test_a_fenced_writer_keeps_order_and_reports_each_line_once(bus: Bus) 
     assert [int(line) for entry in read for line in entry.body.split(b"\n")] == list(range(1000))
     assert [entry.sequence for entry in read] == [sequence for sequence, _ in durable]
     assert len(durable) < 100
+
+
+async def test_how_a_task_came_in_is_read_with_it(bus: Bus) -> None:
+    """From the header that its writer gave it, by whichever way the entry is read; of a bare publish nothing is said."""
+    read: list[Entry] = []
+    stream, subject = bus.subjects.stream("tasks"), bus.subjects.submit("me")
+    writer: OpenWriter[None] = OpenWriter(
+        bus, stream, subject, on_durable=lambda _sequence, _tokens: None, headers=path_header("cli")
+    )
+    writer.start()
+    writer.append(b"{}", None)
+    await asyncio.wait_for(writer.flushed(), 20)
+    await bus.js.publish(subject, b"{}")
+    reader = LogReader(bus, "tasks", read.append)
+    reader.start()
+    await asyncio.wait_for(reader.reached(2), 20)
+    await reader.stop()
+    await writer.stop()
+    asked = [await first_from(bus, stream, sequence) for sequence in (1, 2)]
+
+    assert [entry.path for entry in read] == ["cli", ""]
+    assert [message.path for message in asked if message is not None] == ["cli", ""]
 
 
 async def test_a_second_writer_is_refused_and_the_first_goes_on(bus: Bus) -> None:
