@@ -60,6 +60,7 @@ export const api = {
 
   board: () => get("/cluster/board"),
   node: (node) => get(`/nodes/${part(node)}`),
+  telemetry: (node, since) => get(`/nodes/${part(node)}/telemetry`, { since_ms: since }),
   register: (order) => post("/nodes", order),
   drain: (node) => post(`/nodes/${part(node)}/drain`, {}),
   undrain: (node) => post(`/nodes/${part(node)}/undrain`, {}),
@@ -87,6 +88,6 @@ export const api = {
   qr: async (text) => (await call("/qr", { method: "POST", json: { text }, accept: "image/svg+xml" })).blob(),
 
   events: async (lastId, signal) => call("/events", {
-    query: { board: true },    signal, accept: "text/event-stream", headers: lastId ? { "Last-Event-ID": lastId } : {},
+    query: { board: true }, signal, accept: "text/event-stream", headers: lastId ? { "Last-Event-ID": lastId } : {},
   }),
 };
