@@ -103,11 +103,18 @@ async def verify(
     task: Annotated[
         str | None, QueryParameter(max_length=130, description="The task that it must be of, `<client>.<id>`")
     ] = None,
+    account: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=r"^(client|node)/[A-Za-z0-9_-]{1,64}$",
+            description="The account that it must be of, `client/<name>` or `node/<name>`",
+        ),
+    ] = None,
     final: Annotated[bool, QueryParameter(description="There must be a block")] = False,
 ) -> ReceiptReport:
     """Of a task or of an account. Answers 200 also where it does not hold: `holds` says it, `link` where, `error` why."""
     data = await file_of(request, _MOST_BYTES)
-    return await asyncio.to_thread(report_of, data, Demands(task=task, final=final))
+    return await asyncio.to_thread(report_of, data, Demands(task=task, account=account, final=final))
 
 
 def report_of(data: bytes, demands: Demands) -> ReceiptReport:

@@ -38,6 +38,11 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """The cluster here is forked from what others were."""
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supervisor]:
     """The cluster, as `ambient up` runs it, with an anchor that publishes each second."""

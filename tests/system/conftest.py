@@ -1,17 +1,21 @@
 """One healthy cluster of real processes for all system tests that break nothing."""
 
-import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
-from subprocess import PIPE, CompletedProcess
+from subprocess import CompletedProcess
 
 import pytest
 import pytest_asyncio
 
 from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, Supervisor
+from tests.command import ambient
 from tests.system.logs import Cli
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """All clusters here are forked from one process."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -40,17 +44,6 @@ def cli(shared: Supervisor) -> Cli:
             "AMBIENT_CLUSTER": "sys",
             "AMBIENT_CLIENT": "cli",
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "ambient",
-            *arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=environment,
-        )
-        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
-        return CompletedProcess(arguments, process.returncode or 0, out, err)
+        return await ambient(*arguments, stdin=stdin, environment=environment)
 
     return run

@@ -18,17 +18,15 @@ from ambient.cluster import ClusterPlan, Supervisor
 from ambient.doctor import examine
 from ambient.errors import TaskUnknown
 from ambient.settings import ConnectionSettings
+from tests.command import ambient as run_ambient
 from tests.system.logs import GUESTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 async def ambient(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ambient", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode(), err.decode()
+    done = await run_ambient(*arguments)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> None:
