@@ -107,15 +107,17 @@ async def tab_to(page: Page, wanted: Locator) -> None:
 
 async def test_a_task_is_submitted_with_keys_alone(page: Page) -> None:
     """The form is reached, filled and sent by Tab, letters and Enter: module, input, policy, name; its answer is there to be read."""
+    chosen = asyncio.get_running_loop().create_future()
+    # From the beginning: it takes the browser a moment until it asks here and not on a screen.
+    page.on("filechooser", chosen.set_result)
     for name in ("Tasks", "Submit a task"):
         await tab_to(page, page.get_by_role("link", name=name, exact=True))
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         await expect(page.get_by_role("main")).to_be_focused()
     await tab_to(page, page.get_by_label("WebAssembly module"))
-    async with page.expect_file_chooser() as chooser:
-        await page.keyboard.press("Enter")
-    await (await chooser.value).set_files(UPPER)
+    await page.keyboard.press("Enter")
+    await (await asyncio.wait_for(chosen, 20)).set_files(UPPER)
     await expect(page.get_by_text("upper.wasm,")).to_be_visible()
     await tab_to(page, page.get_by_label("Input", exact=True))
     await page.keyboard.type("typed")
@@ -129,8 +131,14 @@ async def test_a_task_is_submitted_with_keys_alone(page: Page) -> None:
 
     await expect(page.get_by_role("heading", name="me.by-keys")).to_be_visible()
     await expect(page.get_by_label("Output", exact=True)).to_have_text("TYPED")
-    await expect(page.get_by_text("signature", exact=True).first).to_be_visible()
-    await tab_to(page, page.get_by_role("button", name="Download receipt"))
+    await expect(page.get_by_text("under signature, agreed by")).to_be_visible()
+    receipt = page.get_by_role("button", name="Download receipt")
+    await expect(receipt).to_be_visible()
+    await tab_to(page, receipt)
+    async with page.expect_download() as saved:
+        await page.keyboard.press("Enter")
+    assert (await saved.value).suggested_filename == "me.by-keys.receipt"
+    await expect(receipt).to_be_focused()
 
 
 async def test_a_node_joins_with_the_command_shown_and_its_death_is_seen(

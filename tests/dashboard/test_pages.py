@@ -1,6 +1,7 @@
 """What holds on every page, whatever it shows: reachable to all, at home on a phone, nothing from elsewhere."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright: make setup")
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Download, Locator, Page, expect
 
 from ambient.cluster import Supervisor
 from tests.dashboard.conftest import Visitor
@@ -122,6 +123,72 @@ async def test_a_nodes_last_hour_is_drawn_as_it_was_told(page: Page, running: Su
     now = re.search(r"now (\d+) %", label)
     assert now
     assert min(memory) - 10 <= int(now[1]) <= max(memory) + 10
+
+
+async def test_an_accounts_receipt_is_saved_and_holds_in_the_browser(
+    page: Page, known_task: str, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+) -> None:
+    """What a client holds and what its month took are files a click away; dropped on the anchor's page each holds, for what it is of."""
+    assert known_task
+    await show(page, "/ledger")
+    account = page.get_by_role("region", name="An account")
+    await account.get_by_role("textbox", name="Account").fill("client/me")
+    held = account.get_by_role("button", name="Download receipt")
+    month = account.get_by_role("button", name="Download the month's receipt")
+    files: list[Download] = []
+    page.on("download", files.append)
+
+    async def is_booked() -> bool:
+        await account.get_by_role("button", name="Look").click()
+        await expect(held).to_be_visible()
+        return await month.count() == 1
+
+    async def is_saved(button: Locator) -> bool:
+        await button.click()
+        said = button.locator("xpath=..").get_by_role("status")
+        await expect(said).to_have_text(re.compile("^Saved: |no receipt yet"))
+        return "Saved" in await said.inner_text()
+
+    await eventually(is_booked)
+    await eventually(lambda: is_saved(held))
+    await eventually(lambda: is_saved(month))
+    saved = {each.suggested_filename: await each.path() for each in files}
+    await show(page, "/anchor")
+    for name, path in saved.items():
+        buffer = path.read_bytes()
+        await page.get_by_label("A receipt file").set_input_files(
+            {"name": name, "mimeType": "application/octet-stream", "buffer": buffer}
+        )
+        await expect(page.get_by_text(f"{name} holds")).to_be_visible()
+        await expect(page.get_by_text("Checked in this browser")).to_be_visible()
+        await expect(page.locator(".said-good")).to_contain_text("of client/me")
+
+    assert [re.sub(r"\d{4}-\d\d", "MONTH", each) for each in saved] == [
+        "client-me.receipt",
+        "client-me-MONTH.receipt",
+    ]
+
+
+async def test_tasks_are_found_by_what_they_are(page: Page, visitor: Visitor, known_task: str) -> None:
+    """By client, node, state and part of a name, alone and together; what no task has finds none, what cannot be is said beside its field; the address keeps it."""
+    assert known_task
+    visitor.expected.append("400")
+    await show(page, "/tasks?q=known&client=me&state=verified")
+    found = page.get_by_role("link", name="me.known", exact=True)
+    await expect(found).to_be_visible()
+    await expect(page.get_by_role("status").filter(has_text="1 found")).to_be_visible()
+    for name, other, why in (("Client", "nobody", ""), ("Node", "nobody", ""), ("Client", "a.b", "match")):
+        control = page.get_by_label(name, exact=True)
+        before = await control.input_value()
+        await control.fill(other)
+        if why:
+            await expect(control).to_have_attribute("aria-invalid", "true")
+        else:
+            await expect(page.get_by_text("Nothing found")).to_be_visible()
+            assert f"{name.lower()}={other}" in page.url
+        await control.fill(before)
+        await expect(found).to_be_visible()
+        await expect(control).not_to_have_attribute("aria-invalid", "true")
 
 
 async def test_text_never_becomes_markup_or_code(page: Page, visitor: Visitor) -> None:

@@ -53,6 +53,12 @@ const get = async (path, query, signal) => (await call(path, { query, signal }))
 const post = async (path, json, headers) => (await call(path, { method: "POST", json, headers })).json();
 const part = encodeURIComponent;
 
+/** A receipt's file, and whether it goes down to a block (`final`) or ends at the log's signature (`signed`). */
+async function receiptOf(path, query) {
+  const response = await call(path, { query, accept: "application/octet-stream" });
+  return { blob: await response.blob(), state: response.headers.get("Ambient-Receipt") };
+}
+
 export const api = {
   whoami: () => get("/session"),
   ready: () => get("/health/ready"),
@@ -82,6 +88,8 @@ export const api = {
 
   ledger: () => get("/ledger"),
   balance: (account) => get(`/ledger/${account.split("/").map(part).join("/")}`),
+  accountReceipt: (account) => receiptOf(`/ledger/${account.split("/").map(part).join("/")}/receipt`),
+  monthReceipt: (account, month) => receiptOf(`/energy/${account.split("/").map(part).join("/")}/receipt`, { month }),
   energyOf: (account) => get(`/energy/${account.split("/").map(part).join("/")}`),
   energy: () => get("/energy"),
 
