@@ -78,6 +78,30 @@ class Status(msgspec.Struct):
     wrong: str
 
 
+class Added(msgspec.Struct):
+    """`file` is what the servers include, `secret` the new private key's file: null where there is none, or where it was brought."""
+
+    role: str
+    name: str
+    key: str
+    file: str
+    secret: str | None
+
+
+class Removed(msgspec.Struct):
+    """False where there was no such user."""
+
+    removed: bool
+
+
+class Listed(msgspec.Struct):
+    """One whom the servers let in."""
+
+    role: str
+    name: str
+    key: str
+
+
 ANSWERS = {
     "run": Answer("The verdict, `output` as base64.", Verdict),
     "result": Answer("The verdict, `output` as base64.", Verdict),
@@ -94,6 +118,9 @@ ANSWERS = {
     "node drain": Answer("How the node is when the wait ended.", DrainReply),
     "node undrain": Answer("How the node is when the wait ended.", DrainReply),
     "node status": Answer("What the node says of itself.", Status),
+    "user add": Answer("Who is let in now.", Added),
+    "user remove": Answer("Whether there was such a user.", Removed),
+    "user list": Answer("A list of those who are let in.", list[Listed]),
 }
 """By command. What is not here (`up`, `demo`, `audit`, `check`, `receipt`, `verify`, the ledger's) prints a document that its own paper describes."""
 

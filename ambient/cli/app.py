@@ -25,6 +25,7 @@ from ambient.cli import (
     status,
     tasks,
     tracing,
+    users,
 )
 from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
 from ambient.cli.output import PLAIN_RENDERER, err
@@ -39,8 +40,10 @@ from ambient.errors import (
     TaskNotVerified,
     TaskRejected,
 )
+from ambient.logs import steps_wanted
 from anchor.errors import AnchorError
 from bus.errors import BusError, Malformed
+from bus.steps import STEPS
 from gateway.errors import GatewayError
 from metrics.errors import MetricsError
 from tracing.errors import TracingError
@@ -93,6 +96,7 @@ for command in (*drains.commands, *status.commands):
 app.command(_node)
 app.command(gateway.gateway)
 app.command(gateway.token)
+app.command(users.user)
 
 
 def main() -> None:
@@ -162,9 +166,10 @@ def _exit_code(error: Exception) -> Exit:
 
 
 def _quiet_logs() -> None:
-    """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs."""
+    """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs; and steps of tasks where they are asked for."""
+    STEPS.on = steps_wanted()
     structlog.configure(
         processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if STEPS.on else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -3,9 +3,8 @@
 import logging
 import secrets
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from cyclopts import Parameter, validators
@@ -16,14 +15,15 @@ from ambient.cli.output import PLAIN_RENDERER, err, print_json
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.join import JoinToken
+from bus.steps import STEPS, named
 from bus.terms import stop_signals
-from bus.trace import trace_id
 
 __all__ = [
     "SOME_TIME",
     "CheckpointS",
     "Data",
     "LogLevel",
+    "LogTasks",
     "Metrics",
     "MetricsHost",
     "commands",
@@ -48,6 +48,14 @@ Metrics = Annotated[
 MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
+]
+LogTasks = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        env_var="AMBIENT_LOG_TASKS",
+        help="Log a line for each step of each task, too (at level info): whose it is, how it came in, its trace.",
+    ),
 ]
 
 
@@ -89,10 +97,11 @@ async def node(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> int:
     """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("node"):
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra
@@ -158,10 +167,11 @@ async def coordinator(
         ),
     ] = 3600.0,
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Decide which node runs what. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
         from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
@@ -193,10 +203,11 @@ async def verifier(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("services"):
         from verifier.service import run  # noqa: PLC0415 -- an extra
         from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra
@@ -241,22 +252,19 @@ async def server(
 commands = (coordinator, verifier, server)
 
 
-def log_to_stderr(level: str, cluster: str = "") -> None:
-    """Readable on a terminal, JSON lines in a log file, in which a line about a task has the id of its trace in `cluster`."""
+def log_to_stderr(level: str, cluster: str, *, steps: bool = False) -> None:
+    """Readable on a terminal, JSON lines in a log file, in which a line about a task of `cluster` names its submitter and trace.
+
+    With `steps` there is a line for each step that this process takes with a task.
+    """
     terminal = sys.stderr.isatty()
-
-    def traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        task = event.get("task")
-        if cluster and isinstance(task, str):
-            event["trace_id"] = trace_id(cluster, task)
-        return event
-
+    STEPS.on = steps
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            traced,
+            named(cluster),
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),

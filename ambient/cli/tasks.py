@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
-from ambient import connect
 from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
 from ambient.cli.options import Connection, Submission
@@ -44,7 +43,9 @@ _NOTE_EVERY_S = 5.0
 def open_client(connection: Connection) -> Client:
     """The SDK with the settings of this command."""
     settings = connection.settings
-    return connect(settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=_CONNECT_S)
+    return Client(
+        settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=_CONNECT_S, path="cli"
+    )
 
 
 async def run(
