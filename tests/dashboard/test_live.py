@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright: make setup")
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FileChooser, Locator, Page, expect
 
 import ambient
 from ambient.cluster import Supervisor
@@ -107,9 +107,9 @@ async def tab_to(page: Page, wanted: Locator) -> None:
 
 async def test_a_task_is_submitted_with_keys_alone(page: Page) -> None:
     """The form is reached, filled and sent by Tab, letters and Enter: module, input, policy, name; its answer is there to be read."""
-    chosen = asyncio.get_running_loop().create_future()
+    chosen: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
     # From the beginning: it takes the browser a moment until it asks here and not on a screen.
-    page.on("filechooser", chosen.set_result)
+    page.on("filechooser", lambda chooser: chosen.set_result(chooser))  # noqa: PLW0108 -- playwright marks what it is given
     for name in ("Tasks", "Submit a task"):
         await tab_to(page, page.get_by_role("link", name=name, exact=True))
         await page.keyboard.press("Enter")
