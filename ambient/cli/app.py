@@ -14,6 +14,7 @@ from rich.markup import escape
 from ambient.cli import (
     anchors,
     audit,
+    backups,
     cluster,
     drains,
     gateway,
@@ -74,6 +75,7 @@ for commands in (
     inspection.commands,
     ledger.commands,
     audit.commands,
+    backups.commands,
     receipts.commands,
     cluster.commands,
     processes.commands,
