@@ -25,7 +25,7 @@ from bus.signing import Identity
 if TYPE_CHECKING:
     from anchor.bitcoin.opening import ChainSettings
 
-__all__ = ["commands"]
+__all__ = ["anchor"]
 
 
 @Parameter(name="*", group=Group("Log", sort_key=50))
@@ -184,6 +184,3 @@ async def anchor(
     )
     await run(settings)
     return Exit.OK
-
-
-commands = (anchor,)

@@ -16,7 +16,7 @@ from bus.terms import stop_signals
 if TYPE_CHECKING:
     from ambient.cluster import ClusterPlan
 
-__all__ = ["commands"]
+__all__ = ["demo", "up"]
 
 _NONE_OR_MORE = validators.Number(gte=0)
 
@@ -138,10 +138,9 @@ async def demo(
             err.print(line)
         await stop.wait()
 
-    all_true = await run_demo(
-        tasks=tasks, nodes=nodes, as_json=connection.json, keep=until_told if keep else None
+    shown = await run_demo(
+        tasks=tasks, nodes=nodes, silent=connection.json, keep=until_told if keep else None
     )
-    return Exit.OK if all_true else Exit.NOT_VERIFIED
-
-
-commands = (up, demo)
+    if connection.json:
+        print_json(shown)
+    return Exit.OK if shown.ok else Exit.NOT_VERIFIED

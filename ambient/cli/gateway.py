@@ -11,8 +11,10 @@ from ambient.cli.exits import Exit
 from ambient.cli.options import PORT, Connection
 from ambient.cli.output import err, out, print_json, table
 from ambient.cli.processes import LogLevel, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.told import TokenMade, TokensEnded, TokenShown
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.errors import Malformed
 from gateway.tokens import Role, Tokens, tokens_path
 
 __all__ = ["gateway", "token"]
@@ -111,7 +113,7 @@ def create(
         name, role, where.client, created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     )
     if connection.json:
-        print_json({"name": name, "role": role, "client": where.client, "token": made})
+        print_json(TokenMade(name=name, role=role, client=where.client, token=made))
     else:
         out.print(made)
     return Exit.OK
@@ -124,7 +126,10 @@ def list_(*, file: _TokenFile = None, connection: Connection = Connection()) -> 
     rows = _tokens(file, connection.settings.cluster).rows()
     if connection.json:
         print_json(
-            [{key: getattr(row, key) for key in ("id", "name", "role", "client", "created")} for row in rows]
+            [
+                TokenShown(id=row.id, name=row.name, role=row.role, client=row.client, created=row.created)
+                for row in rows
+            ]
         )
         return Exit.OK
     cells = [(row.id, row.name, row.role, row.client, row.created) for row in rows]
@@ -143,9 +148,13 @@ def revoke(
     """End a token; gateways follow within a second."""
     ended = _tokens(file, connection.settings.cluster).revoke(name)
     if not ended:
-        err.print(f"no token is called {name!r}: `ambient token list` shows those that there are")
-        return Exit.USAGE
-    err.print(f"ended {ended} token{'s' if ended > 1 else ''}")
+        raise Malformed(
+            "NAME", f"no token is called {name!r}: `ambient token list` shows those that there are"
+        )
+    if connection.json:
+        print_json(TokensEnded(name, ended))
+    else:
+        err.print(f"ended {ended} token{'s' if ended > 1 else ''}")
     return Exit.OK
 
 

@@ -1,7 +1,7 @@
 """`check`, `health`, `doctor`: is this module fit, is the cluster well, and if not, what is the cure."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -10,11 +10,15 @@ from ambient.cli.files import read_file
 from ambient.cli.options import Connection
 from ambient.cli.output import complete, err, out, print_json
 from ambient.cli.tasks import open_client
+from ambient.cli.told import Checked, Run
 from ambient.cli.views import service_lines
 from ambient.doctor import examine
 from ambient.extras import needs
 
-__all__ = ["commands"]
+if TYPE_CHECKING:
+    from sandbox.report import Report
+
+__all__ = ["check", "doctor", "health"]
 
 
 async def check(
@@ -40,7 +44,7 @@ async def check(
         read_file("MODULE", module), entry=entry or "_start", args=list(args), input=stdin
     )
     if connection.json:
-        print_json({"fit": report.fit, **complete(report)})
+        print_json(_checked(report))
         return Exit.OK if report.fit else Exit.NOT_VERIFIED
     for label, text in report.lines():
         out.print(f"[bold]{label:<14}[/] {text}", markup=True)
@@ -86,4 +90,16 @@ async def doctor(
     return Exit.OK if all(finding.ok for finding in findings) else Exit.NOT_VERIFIED
 
 
-commands = (check, health, doctor)
+def _checked(report: "Report") -> Checked:
+    """The report for scripts; its runs, which travel between processes as arrays, by the names of their fields."""
+    runs = [Run(**complete(run)) for run in report.runs]
+    return Checked(
+        fit=report.fit,
+        module=report.module,
+        entry=report.entry,
+        problem=report.problem,
+        compile_ms=report.compile_ms,
+        compiled_bytes=report.compiled_bytes,
+        runs=runs,
+        differs=report.differs,
+    )

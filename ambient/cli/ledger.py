@@ -12,6 +12,7 @@ from ambient.cli.exits import Exit
 from ambient.cli.options import AccountReceipt, Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
+from ambient.cli.told import AccountShown, Balance, Block, Broken, Carried, Energy, ProofShown
 from ambient.client import Client
 from ambient.errors import ServiceMissing
 from ambient.settings import default_data
@@ -26,9 +27,12 @@ from ledger.orders import sign
 from ledger.proof import ProofBroken, Proven, check
 
 __all__ = [
-    "account_told",
-    "block_told",
-    "commands",
+    "account_shown",
+    "balance",
+    "block_shown",
+    "burn",
+    "credit",
+    "energy",
     "figure_lines",
     "is_proof",
     "proof_lines",
@@ -66,9 +70,10 @@ async def balance(
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        report = None if shown is None else account_told(shown)
-        told = {"balance": found.received - found.given, "balance_of": found, "purse": purse}
-        print_json({**told, "receipt": report})
+        report = None if shown is None else account_shown(shown)
+        print_json(
+            Balance(balance=found.received - found.given, balance_of=found, purse=purse, receipt=report)
+        )
         return Exit.OK
     out.print(f"[bold]{found.received - found.given:,} msat[/] {escape(account)}")
     out.print(f"  received {found.received:,}, gave {found.given:,}" + _held(purse))
@@ -97,7 +102,7 @@ async def energy(
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        print_json({"energy_of": found, "receipt": None if shown is None else account_told(shown)})
+        print_json(Energy(energy_of=found, receipt=None if shown is None else account_shown(shown)))
         return Exit.OK
     for line in figure_lines(found):
         out.print(line)
@@ -139,9 +144,6 @@ async def burn(
     return await _order(order, key, connection)
 
 
-commands = (balance, energy, credit, burn)
-
-
 def is_proof(data: bytes) -> bool:
     """Whether this claims to be a proof from the ledger, and no receipt."""
     return data.startswith(b"{")
@@ -157,11 +159,15 @@ def verify_proof(data: bytes, committed: str | None, *, as_json: bool) -> Exit:
         proven = check(data, committed=wanted)
     except ProofBroken as error:
         if as_json:
-            print_json({"holds": False, "link": error.link, "error": str(error)})
+            print_json(
+                Broken(
+                    error=str(error), code=Exit.NOT_VERIFIED, reason=Exit.NOT_VERIFIED.word, link=error.link
+                )
+            )
         err.print(f"[bold red]broken[/] {escape(str(error))}")
         return Exit.NOT_VERIFIED
     if as_json:
-        print_json({"holds": True, **proven._asdict(), "commitment": proven.commitment.hex()})
+        print_json(ProofShown(**proven._asdict() | {"commitment": proven.commitment.hex()}))
         return Exit.OK
     for line in proof_lines(proven):
         out.print(f"[green]✓[/] {escape(line)}")
@@ -209,33 +215,32 @@ async def _receipt(
     return report
 
 
-def account_told(report: AccountReport) -> dict[str, object]:
+def account_shown(report: AccountReport) -> AccountShown:
     """The report for scripts: the same, without sentences to take apart."""
-    return {
-        "holds": True,
-        "tree": report.tree,
-        "name": report.name,
-        "leaf": report.leaf,
-        "state": report.state,
-        "log_key": str(report.key),
-        "block": block_told(report),
-        "proven": report.proven,
-        "unproven": report.unproven,
-    }
+    return AccountShown(
+        tree=report.tree,
+        name=report.name,
+        leaf=report.leaf,
+        state=report.state,
+        log_key=str(report.key),
+        block=block_shown(report),
+        proven=report.proven,
+        unproven=report.unproven,
+    )
 
 
-def block_told(report: Shown) -> dict[str, object] | None:
+def block_shown(report: Shown) -> Block | None:
     """The block that a receipt shows."""
     confirmed = report.confirmed
     if confirmed is None:
         return None
-    return {
-        "txid": confirmed.txid[::-1].hex(),
-        "block": confirmed.block[::-1].hex(),
-        "height": confirmed.height,
-        "time_s": confirmed.time_s,
-        "work": str(confirmed.work),
-    }
+    return Block(
+        txid=confirmed.txid[::-1].hex(),
+        block=confirmed.block[::-1].hex(),
+        height=confirmed.height,
+        time_s=confirmed.time_s,
+        work=str(confirmed.work),
+    )
 
 
 async def _order(order: Credit | Burn, key: Path | None, connection: Connection) -> Exit:
@@ -248,7 +253,7 @@ async def _order(order: Credit | Burn, key: Path | None, connection: Connection)
     async with open_client(connection) as client:
         reply = await client.order(ordered)
     if connection.json:
-        print_json({"order": order, "reply": reply})
+        print_json(Carried(order=order, reply=reply))
     elif reply.ok:
         out.print(f"{order.amount:,} msat: done, as order {order.id} of {escape(order.account)}")
     else:

@@ -13,9 +13,10 @@ from ambient.cli.looks import Look, looks
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json
 from ambient.cli.tasks import open_client
+from ambient.cli.told import Topped, Watched
 from ambient.cli.views import BY, dashboard, nodes_table, top_table
 
-__all__ = ["commands"]
+__all__ = ["nodes", "top", "watch"]
 
 _TASKS = 5
 """The newest ones say what is going on; `ambient tasks` lists more."""
@@ -61,9 +62,7 @@ async def top(
 
     def told(look: Look) -> Any:
         ordered = sorted(look.nodes, key=lambda node: BY[sort](node, look.rates.nodes[node.node]))
-        return [
-            {"rate": look.rates.nodes[node.node], "node": node} for node in ordered[: limit or len(ordered)]
-        ]
+        return [Topped(look.rates.nodes[node.node], node) for node in ordered[: limit or len(ordered)]]
 
     async with open_client(connection) as client:
         await _show(looks(client, every_s, times), drawn, told, connection)
@@ -79,20 +78,17 @@ async def watch(
         return dashboard(look.health, look.nodes, look.tasks, look.rates, rows=_rows(look))
 
     def told(look: Look) -> Any:
-        return {
-            "health": look.health,
-            "nodes": look.nodes,
-            "tasks": look.tasks,
-            "verdicts_per_s": look.rates.verdicts_per_s,
-            "watts": look.rates.watts,
-        }
+        return Watched(
+            health=look.health,
+            nodes=look.nodes,
+            tasks=look.tasks,
+            verdicts_per_s=look.rates.verdicts_per_s,
+            watts=look.rates.watts,
+        )
 
     async with open_client(connection) as client:
         await _show(looks(client, every_s, times, tasks=_TASKS), drawn, told, connection)
     return Exit.OK
-
-
-commands = (nodes, top, watch)
 
 
 async def _show(

@@ -8,10 +8,11 @@ from rich.markup import escape
 
 from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
-from ambient.cli.ledger import account_told, block_told, is_proof, verify_proof
+from ambient.cli.ledger import account_shown, block_shown, is_proof, verify_proof
 from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
+from ambient.cli.told import Broken, ReceiptShown
 from anchor.receipt.account_check import AccountReport
 from anchor.receipt.check import Report
 from anchor.receipt.container import read_receipt
@@ -21,7 +22,7 @@ from anchor.receipt.kinds import check_any
 from anchor.receipt.trust import demands_of
 from bus.errors import Malformed
 
-__all__ = ["commands"]
+__all__ = ["receipt", "verify"]
 
 _SOME = validators.Number(gte=0)
 
@@ -48,7 +49,7 @@ async def receipt(
         data, report = await client.receipt(task, wait=wait, timeout_s=timeout)
     output.write_bytes(data)
     if connection.json:
-        print_json(_told(report, output, len(data)))
+        print_json(_shown(report, output, len(data)))
         return Exit.OK
     final = "final" if report.confirmed is not None else "not published on Bitcoin"
     err.print(
@@ -131,14 +132,18 @@ def verify(
     except ReceiptError as error:
         if connection.json:
             link = error.link if isinstance(error, LinkBroken) else ""
-            print_json({"holds": False, "link": link, "error": str(error)})
+            print_json(
+                Broken(error=str(error), code=Exit.NOT_VERIFIED, reason=Exit.NOT_VERIFIED.word, link=link)
+            )
         err.print(f"[bold red]broken[/] {escape(str(error))}")
         return Exit.NOT_VERIFIED
     if extract is not None:
         _extract(data, report, extract)
     if connection.json:
-        told = account_told(report) if isinstance(report, AccountReport) else _told(report, file, len(data))
-        print_json(told)
+        if isinstance(report, AccountReport):
+            print_json(account_shown(report))
+        else:
+            print_json(_shown(report, file, len(data)))
         return Exit.OK
     for each in report.proven:
         out.print(f"[green]✓[/] {escape(each)}")
@@ -156,25 +161,21 @@ def _extract(data: bytes, report: Report | AccountReport, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def _told(report: Report, file: Path, size: int) -> dict[str, object]:
+def _shown(report: Report, file: Path, size: int) -> ReceiptShown:
     """The report for scripts: the same, without sentences to take apart."""
-    return {
-        "holds": True,
-        "file": str(file),
-        "bytes": size,
-        "task": report.verdict.task,
-        "status": report.verdict.status,
-        "output_digest": report.verdict.output_digest,
-        "verifier_key": report.signer,
-        "log": report.checkpoint.origin,
-        "leaf": report.leaf,
-        "size": report.checkpoint.size,
-        "witnesses": report.witnessed,
-        "nodes": report.nodes,
-        "block": block_told(report),
-        "proven": report.proven,
-        "unproven": report.unproven,
-    }
-
-
-commands = (receipt, verify)
+    return ReceiptShown(
+        file=str(file),
+        bytes=size,
+        task=report.verdict.task,
+        status=report.verdict.status,
+        output_digest=report.verdict.output_digest,
+        verifier_key=report.signer,
+        log=report.checkpoint.origin,
+        leaf=report.leaf,
+        size=report.checkpoint.size,
+        witnesses=report.witnessed,
+        nodes=report.nodes,
+        block=block_shown(report),
+        proven=report.proven,
+        unproven=report.unproven,
+    )

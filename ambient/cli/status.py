@@ -8,11 +8,13 @@ from cyclopts import Parameter
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.output import err, out, print_json
+from ambient.cli.output import out, print_json
+from ambient.cli.told import Status
+from ambient.errors import BusUnavailable
 from ambient.extras import needs
 from ambient.settings import default_data
 
-__all__ = ["commands", "status"]
+__all__ = ["status"]
 
 
 async def status(
@@ -37,17 +39,13 @@ async def status(
     try:
         found = await asyncio.to_thread(ask, folder)
     except (OSError, ValueError) as error:
-        err.print(
+        raise BusUnavailable(
             f"no node answers in {folder} ({error}): start it with `ambient node`, or give its `--data`"
-        )
-        return Exit.UNAVAILABLE
+        ) from None
     wrong = verdict(found, alive=alive)
     if connection.json:
-        print_json({**found, "wrong": wrong})
+        print_json(Status(**found, wrong=wrong))
     else:
         safe = f": {found['reason']}" if found["reason"] else ""
         out.print(f"{found['node']} {wrong or found['state'] + safe}, {found['open']} open, {found['slots']} slots")  # fmt: skip
     return Exit.NOT_VERIFIED if wrong else Exit.OK
-
-
-commands = (status,)

@@ -15,6 +15,7 @@ from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
 from ambient.cli.options import Connection, Submission
 from ambient.cli.output import complete, err, out, print_bytes, print_json
+from ambient.cli.told import Cancelled, Submitted
 from ambient.cli.views import reasons_table, tasks_table
 from ambient.client import Client
 from ambient.errors import BusUnavailable
@@ -22,7 +23,7 @@ from ambient.verdict import TaskVerdict
 from bus.errors import Malformed
 from bus.messages import Limits, Place, TaskState, WhyReply
 
-__all__ = ["commands", "open_client"]
+__all__ = ["cancel", "open_client", "result", "run", "submit", "tasks", "why"]
 
 _OVER = ("verified", "failed", "cancelled", "expired", "refused")
 _CONNECT_S = 2.0
@@ -76,7 +77,7 @@ async def submit(
     """Submit a task, print its name and return once it is durable: from then on it ends in exactly one verdict."""
     async with open_client(connection) as client:
         handle = await client.submit(module, *_arguments(args, task), **_submission(task))
-        print_json({"task": handle.name}) if connection.json else out.print(handle.name)
+        print_json(Submitted(handle.name)) if connection.json else out.print(handle.name)
     return Exit.OK
 
 
@@ -98,7 +99,7 @@ async def cancel(task: _Task, /, *, connection: Connection = Connection()) -> Ex
         if not over:
             await client.cancel(name)
     if connection.json:
-        print_json({"task": name, "asked": not over, "state": state})
+        print_json(Cancelled(name, asked=not over, state=state))
     elif over:
         err.print(f"{name} is {state} already")
     else:
@@ -139,9 +140,6 @@ async def tasks(
         return Exit.OK
     out.print(tasks_table(found))
     return Exit.OK
-
-
-commands = (run, submit, result, cancel, why, tasks)
 
 
 def _arguments(args: tuple[str, ...], task: Submission) -> list[str | int | float]:

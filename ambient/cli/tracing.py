@@ -9,7 +9,7 @@ from ambient.cli.options import Connection
 from ambient.cli.processes import LogLevel, log_to_stderr
 from ambient.extras import needs
 
-__all__ = ["commands"]
+__all__ = ["trace"]
 
 
 async def trace(
@@ -32,6 +32,3 @@ async def trace(
         from tracing.settings import TracingSettings  # noqa: PLC0415 -- an extra
     await run(TracingSettings(to=to, share=share, url=where.nats, cluster=where.cluster))
     return Exit.OK
-
-
-commands = (trace,)

@@ -1,16 +1,14 @@
 """One healthy cluster of real processes for all system tests that break nothing."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
-from subprocess import PIPE, CompletedProcess
+from subprocess import CompletedProcess
 
 import pytest
 import pytest_asyncio
 
 from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, Supervisor
+from tests.calling import ambient
 from tests.system.logs import Cli
 
 
@@ -31,26 +29,10 @@ async def client(shared: Supervisor) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def cli(shared: Supervisor) -> Cli:
-    """Run the command `ambient` against the shared cluster, as a user would."""
+    """Run the command `ambient` against the shared cluster."""
 
     async def run(*arguments: str, stdin: bytes = b"") -> CompletedProcess[bytes]:
-        environment = {
-            **os.environ,
-            "NATS_URL": shared.nats,
-            "AMBIENT_CLUSTER": "sys",
-            "AMBIENT_CLIENT": "cli",
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "ambient",
-            *arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=environment,
-        )
-        out, err = await asyncio.wait_for(process.communicate(stdin), 60)
-        return CompletedProcess(arguments, process.returncode or 0, out, err)
+        where = {"NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys", "AMBIENT_CLIENT": "cli"}
+        return await ambient(*arguments, stdin=stdin, **where)
 
     return run

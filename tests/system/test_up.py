@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from ambient.client import connect
+from tests.calling import documented
 from tests.system.logs import GUESTS
 
 
@@ -50,7 +51,7 @@ async def _up(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     )
     try:
         assert process.stdout is not None
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        [told] = documented("up", await asyncio.wait_for(process.stdout.readline(), 60))
         assert told == _described(data)
         yield process
     finally:
