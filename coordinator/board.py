@@ -14,10 +14,11 @@ from coordinator.registry import Registry
 
 __all__ = ["MOST_ROWS", "NAMES_PAGE", "board_of"]
 
-MOST_ROWS = 40_000
+MOST_ROWS = 25_000
 """More would not fit a message together with a page of names; a cell is made for 10,000."""
 NAMES_PAGE = 5_000
-_SCORE, _FREE, _TENTHS = 10_000, 200, 10
+_SCORE, _FREE, _TENTHS, _POWER = 10_000, 200, 10, 50
+_COLDEST_C, _DEGREE = -20, 2
 
 
 def board_of(registry: Registry, names_from: int | None, *, shape: str, now_ms: int) -> BoardReply:
@@ -36,9 +37,18 @@ def board_of(registry: Registry, names_from: int | None, *, shape: str, now_ms: 
         memory_free=_packed(registry.memory_free[:rows] * _FREE, "u1"),
         latency=_packed(registry.latency_ms[:rows] * _TENTHS, "<u2"),
         silent=_packed(silent_ms / (1000 / _TENTHS), "<u2"),
+        temperature=_packed_known((registry.temperature_c[:rows] - _COLDEST_C) * _DEGREE, "u1"),
+        battery=_packed_known(registry.battery[:rows] * _FREE, "u1"),
+        power=_packed_known(registry.power_w[:rows] * _POWER, "<u2"),
         names=[] if names_from is None else [registry.name(row) for row in range(names_from, end)],
     )
 
 
 def _packed(column: NDArray[Any], kind: str) -> bytes:
     return np.clip(np.rint(column), 0, np.iinfo(kind).max).astype(kind).tobytes()
+
+
+def _packed_known(column: NDArray[Any], kind: str) -> bytes:
+    """The greatest number stands for what is not known."""
+    most = np.iinfo(kind).max
+    return np.where(np.isnan(column), most, np.clip(np.rint(column), 0, most - 1)).astype(kind).tobytes()

@@ -41,6 +41,7 @@ _COLUMNS: dict[str, tuple[type, float]] = {
     "node_type": (np.int32, _NO_TOKEN),
     **{name: (np.float64, value) for name, value in _NEUTRAL.items()},
     "reputation": (np.float64, _NEWCOMER),
+    **dict.fromkeys(("temperature_c", "battery", "power_w"), (np.float64, np.nan)),
     "_score": (np.float64, 0.0),
 }
 
@@ -49,7 +50,7 @@ class NodeTable:
     """Columns have one entry a row; only the first `len(table)` rows count.
 
     `limit` and `used` are in ticks (see `coordinator.room`), `open` counts attempts, `region` and `node_type` hold codes
-    of `code`, `telemetry` the last message of each node. `memo` is for what readers derive from
+    of `code`, `telemetry` the last message of each node. `temperature_c`, `battery` and `power_w` are not a number where they are not known. `memo` is for what readers derive from
     the columns: its owner empties it whenever one of them but `used` and `open` changes.
     """
 
@@ -69,6 +70,9 @@ class NodeTable:
     cpu_free: health.Floats
     memory_free: health.Floats
     reputation: health.Floats
+    temperature_c: health.Floats
+    battery: health.Floats
+    power_w: health.Floats
     _score: health.Floats
 
     def __init__(self, capacity_hint: int = 16) -> None:

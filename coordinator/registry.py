@@ -89,6 +89,9 @@ class Registry(NodeTable):
         self.cpu_free[row] = telemetry.cpu_free
         self.memory_free[row] = telemetry.memory_free
         self.state[row] = DRAINING if telemetry.draining else SAFE if telemetry.safe_mode else HEALTHY
+        self.temperature_c[row] = np.nan if telemetry.temperature_c is None else telemetry.temperature_c
+        self.battery[row] = np.nan if telemetry.battery is None else telemetry.battery
+        self.power_w[row] = _power_w(self.telemetry[row], telemetry)
         self.telemetry[row] = telemetry
         self._changed(row)
         return True
@@ -227,3 +230,10 @@ class Registry(NodeTable):
             energy_method=last.energy_method if last else "",
             errors=last.errors if last else 0,
         )
+
+
+def _power_w(before: Telemetry | None, now: Telemetry) -> float:
+    """What the node took between two heartbeats of one life, in watts; not a number for the first of a life."""
+    if before is None or before.started_ms != now.started_ms or now.at_ms <= before.at_ms:
+        return np.nan
+    return max(0.0, now.energy_j - before.energy_j) * 1000 / (now.at_ms - before.at_ms)

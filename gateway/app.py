@@ -29,6 +29,7 @@ from gateway.routes import (
     receipts,
     session,
     tasks,
+    telemetry,
 )
 from gateway.streaming import PULSE_HISTORY_S, Pulse
 from gateway.tokens import Tokens
@@ -60,6 +61,7 @@ _HANDLERS: tuple[Any, ...] = (
     nodes.register,
     nodes.list_nodes,
     nodes.one,
+    telemetry.telemetry,
     nodes.drain,
     nodes.undrain,
     nodes.remove,

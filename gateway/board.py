@@ -1,7 +1,7 @@
 """Every node, each second: what the coordinator tells in columns, kept for those who watch and for a look back.
 
 Guarantees that names and columns that are handed out belong together, that any number of watchers costs the coordinator one question a second, and that
-memory is bounded: a look back of `HISTORY_S` is 13 bytes a node and sample. A coordinator that does not answer leaves the last board standing; `at_ms`
+memory is bounded: a look back of `HISTORY_S` is 11 bytes a node and sample, and what `gateway.view.telemetry` keeps of an hour is said there. A coordinator that does not answer leaves the last board standing; `at_ms`
 says how old it is.
 """
 
@@ -18,6 +18,7 @@ from bus.connection import Bus
 from bus.errors import BusError, reason
 from bus.messages import BoardReply, BoardRequest, NodeState
 from gateway.resources.board import NodeBoard, NodeSample
+from gateway.view.telemetry import TelemetryHistory
 
 __all__ = ["HISTORY_S", "Board"]
 
@@ -44,6 +45,7 @@ class Board:
         self._encoded = b""
         self._heard_at = float("-inf")
         self._history: deque[BoardReply] = deque(maxlen=HISTORY_S // _SAMPLE_S)
+        self.telemetry = TelemetryHistory()
 
     def __repr__(self) -> str:
         """How many nodes, and how far back."""
@@ -80,7 +82,9 @@ class Board:
         """This is how the nodes are; `names` are all of its rows'."""
         if len(names) != len(self._names) or (self._now is not None and board.shape != self._now.shape):
             self._rows = {name: row for row, name in enumerate(names)}
-        self._now, self._names = msgspec.structs.replace(board, names=[]), names
+        self.telemetry.fold(board, names)
+        self._now = msgspec.structs.replace(board, names=[], temperature=b"", battery=b"", power=b"")
+        self._names = names
         self._encoded = _encode(self._told([]))
         self._heard_at = time.monotonic()
         if not self._history or board.at_ms - self._history[-1].at_ms >= (_SAMPLE_S - 0.5) * 1000:
@@ -133,7 +137,7 @@ class Board:
     def _told(self, names: list[str]) -> NodeBoard:
         if self._now is None:
             return NodeBoard()
-        columns = {name: getattr(self._now, name) for name in BoardReply.__struct_fields__ if name != "names"}
+        columns = {name: getattr(self._now, name) for name in NodeBoard.__struct_fields__ if name != "names"}
         return NodeBoard(**columns, names=names)
 
 

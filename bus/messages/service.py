@@ -102,8 +102,9 @@ class BoardReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     A row is the same node for as long as `shape` is the same. `names` are those of the rows from `names_from` on, a page of them. The columns are
     little-endian: `state` (bytes: 0 healthy, 1 safe, 2 draining, 3 suspect, 4 dead, 5 left), `score` (16 bits, in 1/10,000), `open` (16 bits),
-    `cpu_free` and `memory_free` (bytes, in 1/200), `latency` and `silent` (16 bits, in tenths of a millisecond and of a second). What is
-    more than fits is the most that does.
+    `cpu_free` and `memory_free` (bytes, in 1/200), `latency` and `silent` (16 bits, in tenths of a millisecond and of a second), `temperature`
+    (bytes, half degrees above -20 °C), `battery` (bytes, the charge in 1/200) and `power` (16 bits, in 1/50 W, between the last two heartbeats). What
+    is more than fits is the most that does; in the last three the greatest number stands for what is not known.
     """
 
     shape: str
@@ -116,6 +117,9 @@ class BoardReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_free: bytes
     latency: bytes
     silent: bytes
+    temperature: bytes
+    battery: bytes
+    power: bytes
     names: list[str] = msgspec.field(default_factory=list)
 
 

@@ -38,7 +38,7 @@ from gateway.resources.nodes import (
 from gateway.routes.answers import LEAST_0, problems
 from gateway.view.book import Record
 
-__all__ = ["drain", "list_nodes", "one", "register", "remove", "undrain"]
+__all__ = ["drain", "list_nodes", "one", "register", "remove", "undrain", "unknown_node"]
 
 _HISTORY = 50
 
@@ -130,7 +130,12 @@ async def _view(parts: Parts, node: str) -> NodeView:
     for view in await parts.asking.all_nodes():
         if view.node == node:
             return view
-    raise NotFound(f"no node {node!r} has enrolled: the name is case-sensitive, see the list of nodes")
+    raise unknown_node(node)
+
+
+def unknown_node(node: str) -> NotFound:
+    """What is told of a name that no node has."""
+    return NotFound(f"no node {node!r} has enrolled: the name is case-sensitive, see the list of nodes")
 
 
 def history_of(parts: Parts, node: str) -> list[NodeDecision]:

@@ -54,6 +54,45 @@ def test_a_board_says_of_each_node_what_its_view_says() -> None:
         assert np.all(np.abs(column / scale - kept) <= 0.5 / scale + 1e-9), field
 
 
+def test_power_is_what_a_node_took_between_two_heartbeats() -> None:
+    """Of one life: after a restart its counter begins anew. What a node does not tell is not known, and what is beyond its column is the nearest that fits."""
+    registry = Registry()
+    registry.enrol("n0", "ab" * 32, ABLE, 0)
+    seen = []
+    for at_ms, started_ms, energy_j, more in (
+        (2_000, 1, 50.0, {}),
+        (4_000, 1, 57.0, {"temperature_c": 45.5, "battery": 0.9}),
+        (6_000, 1, 56.0, {"temperature_c": -40.0, "battery": 0.0}),
+        (7_000, 6_500, 0.5, {"temperature_c": 300.0}),
+        (8_000, 6_500, 10_000.0, {}),
+    ):
+        registry.heard(
+            Telemetry(
+                node="n0",
+                at_ms=at_ms,
+                cpu_free=1.0,
+                memory_free=1.0,
+                latency_ms=1.0,
+                bandwidth_mbps=1.0,
+                energy_j=energy_j,
+                started_ms=started_ms,
+                **more,
+            ),
+            at_ms,
+        )
+        board = board_of(registry, None, shape="", now_ms=at_ms)
+        power = int.from_bytes(board.power, "little")
+        seen.append((power, board.temperature[0], board.battery[0]))
+
+    assert seen == [
+        (65_535, 255, 255),
+        (175, 131, 180),
+        (0, 0, 0),
+        (65_535, 254, 255),
+        (65_534, 255, 255),
+    ]
+
+
 def test_the_largest_board_fits_a_message() -> None:
     """With names as long as names may be, and the rows that do not fit are not told of rather than breaking the message."""
     board = board_of(filled(MOST_ROWS + 1), MOST_ROWS - NAMES_PAGE, shape="x" * 100, now_ms=10**13)

@@ -11,8 +11,8 @@ from gateway.board import HISTORY_S, Board
 def reply(shape: str, at_ms: int, states: bytes, names: list[str] | None = None) -> BoardReply:
     """A board on which each node's score is its state in tenths."""
     words = b"".join((state * 1000).to_bytes(2, "little") for state in states)
-    columns = dict.fromkeys(("score", "open", "latency", "silent"), words) | dict.fromkeys(
-        ("cpu_free", "memory_free"), states
+    columns = dict.fromkeys(("score", "open", "latency", "silent", "power"), words) | dict.fromkeys(
+        ("cpu_free", "memory_free", "temperature", "battery"), states
     )
     return BoardReply(shape=shape, total=len(states), at_ms=at_ms, state=states, names=names or [], **columns)
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,6 +29,33 @@ async def test_a_node_is_told_with_its_terms(api: httpx.AsyncClient) -> None:
     assert name in {decision["task"] for decision in one["history"]}
     assert next(d for d in one["history"] if d["task"] == name)["claimed"] == "ok"
     assert (await api.get("/api/v1/nodes/nobody")).status_code == 404
+
+
+async def test_a_node_is_told_over_time(api: httpx.AsyncClient) -> None:
+    """Its heartbeats, in buckets; from a moment on, nothing of before; and nothing of a node that is none."""
+    found: dict[str, Any] = {}
+
+    async def has_power() -> bool:
+        nonlocal found
+        answer = await api.get("/api/v1/nodes/node-1/telemetry")
+        found = answer.json()
+        return answer.status_code == 200 and found["power_w"] is not None  # between two heartbeats
+
+    await until(has_power)
+    last_ms = found["from_ms"] + (len(found["cpu_free"]["mean"]) - 1) * found["step_ms"]
+    later = (await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": last_ms})).json()
+    nothing = (await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": 2**53})).json()
+    stranger = await api.get("/api/v1/nodes/nobody/telemetry")
+    refused = await api.get("/api/v1/nodes/node-1/telemetry", params={"since_ms": -1})
+
+    for name in ("cpu_free", "memory_free", "latency_ms", "power_w"):
+        for least, mean, most in zip(*(found[name][stat] for stat in ("min", "mean", "max")), strict=True):
+            assert mean is None or 0 <= least <= mean <= most, (name, found)
+    assert 0 < found["memory_free"]["mean"][-1] <= 1
+    assert later["from_ms"] >= last_ms
+    assert (nothing["from_ms"], nothing["cpu_free"]) == (0, None)
+    assert stranger.status_code == 404
+    assert (refused.status_code, refused.json()["field"]) == (400, "since_ms")
 
 
 async def test_a_node_is_drained_and_comes_back(api: httpx.AsyncClient) -> None:
