@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.processes import (
+from ambient.cli.serving import (
     SOME_TIME,
     CheckpointS,
     Data,

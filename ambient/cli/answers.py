@@ -14,7 +14,15 @@ from msgspec import inspect as kinds
 
 from ambient import ClusterHealth
 from ambient.audit import Report
-from ambient.cli import told
+from ambient.cli.checking import Checked
+from ambient.cli.failing import Failed
+from ambient.cli.gateway import TokenMade, TokensEnded, TokenShown
+from ambient.cli.ledger import Balance, Carried, Energy
+from ambient.cli.nodes import Topped, Watched
+from ambient.cli.processes import Server
+from ambient.cli.shown import AccountShown, Broken, ProofShown, ReceiptShown
+from ambient.cli.status import Status
+from ambient.cli.tasks import Cancelled, Submitted
 from ambient.cluster.described import ClusterDescribed
 from ambient.demo.stage import Demonstrated
 from ambient.finding import Finding
@@ -39,44 +47,44 @@ class Field(NamedTuple):
     means: str
 
 
-FAILED = told.Failed
+FAILED = Failed
 """What any command prints that ends with an error."""
 
 PROCESSES = ("node", "coordinator", "verifier", "anchor", "gateway", "trace")
 """Commands that print nothing but their logs."""
 
-_RECEIPTS = (told.ReceiptShown, told.AccountShown, told.ProofShown, told.Broken)
+_RECEIPTS = (ReceiptShown, AccountShown, ProofShown, Broken)
 
 ANSWERS = {
     "run": Answer("The verdict.", (Verdict,)),
-    "submit": Answer("The task's name.", (told.Submitted,)),
+    "submit": Answer("The task's name.", (Submitted,)),
     "result": Answer("The verdict.", (Verdict,)),
-    "cancel": Answer("Whether it was asked for, and the state before.", (told.Cancelled,)),
+    "cancel": Answer("Whether it was asked for, and the state before.", (Cancelled,)),
     "why": Answer("Where the task stands, and the reason node by node.", (WhyReply,)),
     "tasks": Answer("Tasks, newest first.", (list[TaskView],)),
     "nodes": Answer("Nodes.", (list[NodeView],)),
-    "top": Answer("Nodes with their rates, sorted.", (list[told.Topped],), a_line_each=True),
-    "watch": Answer("Services, nodes, tasks and rates.", (told.Watched,), a_line_each=True),
-    "check": Answer("What was found out about the module.", (told.Checked,)),
+    "top": Answer("Nodes with their rates, sorted.", (list[Topped],), a_line_each=True),
+    "watch": Answer("Services, nodes, tasks and rates.", (Watched,), a_line_each=True),
+    "check": Answer("What was found out about the module.", (Checked,)),
     "health": Answer("Who leads, and who stands by.", (ClusterHealth,)),
     "doctor": Answer("What was examined.", (list[Finding],)),
-    "balance": Answer("What the account holds.", (told.Balance,)),
-    "energy": Answer("What the month took.", (told.Energy,)),
-    "credit": Answer("The order, and whether it is carried out.", (told.Carried,)),
-    "burn": Answer("The order, and whether it is carried out.", (told.Carried,)),
+    "balance": Answer("What the account holds.", (Balance,)),
+    "energy": Answer("What the month took.", (Energy,)),
+    "credit": Answer("The order, and whether it is carried out.", (Carried,)),
+    "burn": Answer("The order, and whether it is carried out.", (Carried,)),
     "audit": Answer("Every promise, violation and open task.", (Report,)),
-    "receipt": Answer("What the receipt shows.", (told.ReceiptShown,)),
+    "receipt": Answer("What the receipt shows.", (ReceiptShown,)),
     "verify": Answer("What the file shows, or where it breaks.", _RECEIPTS),
     "up": Answer("What `cluster.json` says, once all of it runs.", (ClusterDescribed,)),
     "demo": Answer("What was shown.", (Demonstrated,)),
-    "server": Answer("Where it listens, once it does.", (told.Server,)),
+    "server": Answer("Where it listens, once it does.", (Server,)),
     "node drain": Answer("How the node is when the wait ended.", (DrainReply,)),
     "node undrain": Answer("How the node is when the wait ended.", (DrainReply,)),
-    "node status": Answer("What the node says of itself.", (told.Status,)),
-    "token": Answer("The tokens that there are.", (list[told.TokenShown],)),
-    "token list": Answer("The tokens that there are.", (list[told.TokenShown],)),
-    "token create": Answer("The token, once.", (told.TokenMade,)),
-    "token revoke": Answer("How many tokens are ended.", (told.TokensEnded,)),
+    "node status": Answer("What the node says of itself.", (Status,)),
+    "token": Answer("The tokens that there are.", (list[TokenShown],)),
+    "token list": Answer("The tokens that there are.", (list[TokenShown],)),
+    "token create": Answer("The token, once.", (TokenMade,)),
+    "token revoke": Answer("How many tokens are ended.", (TokensEnded,)),
 }
 """By command; `PROCESSES` print none."""
 

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import structlog
@@ -22,10 +21,12 @@ __all__ = ["app", "called", "main"]
 _COMMANDS = {
     "tasks": ("run", "submit", "result", "cancel", "why", "tasks"),
     "nodes": ("nodes", "top", "watch"),
-    "inspection": ("check", "health", "doctor"),
+    "checking": ("check",),
+    "inspection": ("health", "doctor"),
     "ledger": ("balance", "energy", "credit", "burn"),
     "audit": ("audit",),
-    "receipts": ("receipt", "verify"),
+    "receipts": ("receipt",),
+    "verifying": ("verify",),
     "cluster": ("up", "demo"),
     "processes": ("coordinator", "verifier", "server"),
     "anchors": ("anchor",),
@@ -37,6 +38,8 @@ _COMMANDS = {
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- asked for seldom
+
     try:
         return version("ambient-vcp")
     except PackageNotFoundError:

@@ -3,13 +3,13 @@
 Guarantees that every error ends in one place, as one shape: `ambient.cli.told.Failed`.
 """
 
+import msgspec
 import structlog
 from cyclopts import CycloptsError
 from rich.markup import escape
 
 from ambient.cli.exits import INTERRUPTED, Exit
 from ambient.cli.output import err, print_json
-from ambient.cli.told import Failed
 from ambient.errors import (
     AmbientError,
     BusUnavailable,
@@ -48,6 +48,21 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (OSError, Exit.USAGE),
 )
 """The first that fits counts."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no answer: printed instead of one by whichever command ends with an error."""
+
+    error: str
+    """What is wrong and what to do next, in one sentence: the one that is also on standard error."""
+    code: int
+    """The exit code."""
+    reason: str
+    """The exit code's name, as `ambient --help` has it: `usage`, `unavailable`, `full` …"""
+    field: str = ""
+    """The option, argument or field of the task that is at fault; empty where none is."""
+    limit: str = ""
+    """What is allowed there; empty where no field is at fault."""
 
 
 def explain(error: Exception, *, as_json: bool) -> Exit:

@@ -5,13 +5,13 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import PORT, Connection
 from ambient.cli.output import err, out, print_json, table
-from ambient.cli.processes import LogLevel, Metrics, MetricsHost, log_to_stderr
-from ambient.cli.told import TokenMade, TokensEnded, TokenShown
+from ambient.cli.serving import LogLevel, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.errors import Malformed
@@ -24,6 +24,43 @@ _TokenFile = Annotated[
     Path | None,
     Parameter(name="--tokens", help="File of the tokens. Default: `tokens.json` of the local cluster."),
 ]
+
+
+class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token."""
+
+    name: str
+    """What it is called in lists and logs."""
+    role: Role
+    """What it may."""
+    client: str
+    """In whose name it submits."""
+    token: str
+    """The token itself: only its hash is kept, so this is the only time that it is told."""
+
+
+class TokenShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, without its secret."""
+
+    id: str
+    """Its public part, 8 hex digits."""
+    name: str
+    """What it is called in lists and logs."""
+    role: Role
+    """What it may."""
+    client: str
+    """In whose name it submits."""
+    created: str
+    """When it was made: RFC 3339, in UTC."""
+
+
+class TokensEnded(msgspec.Struct, frozen=True):
+    """Which tokens are no more."""
+
+    name: str
+    """The name or id that was given."""
+    ended: int
+    """How many tokens had it."""
 
 
 async def gateway(

@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from ambient.cli.exits import NODE
 from ambient.cli.options import AT_LEAST_ONE, Connection
-from ambient.cli.processes import Data, LogLevel, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.serving import Data, LogLevel, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.join import JoinToken

@@ -4,17 +4,19 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.console import Group
-from rich.live import Live
 
 from ambient.cli.exits import Exit
 from ambient.cli.looks import Look, looks
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json
 from ambient.cli.tasks import open_client
-from ambient.cli.told import Topped, Watched
 from ambient.cli.views import BY, dashboard, nodes_table, top_table
+from ambient.questions import ClusterHealth
+from ambient.rates import NodeRate
+from bus.messages import NodeView, TaskView
 
 __all__ = ["nodes", "top", "watch"]
 
@@ -25,6 +27,30 @@ _Every = Annotated[
     float, Parameter(name="--every", validator=validators.Number(gt=0), help="Seconds between two looks.")
 ]
 _Times = Annotated[int | None, Parameter(validator=validators.Number(gte=1), help="End after so many looks.")]
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """One look."""
+
+    health: ClusterHealth
+    """The services."""
+    nodes: list[NodeView]
+    """The nodes that are there."""
+    tasks: list[TaskView]
+    """The newest tasks."""
+    verdicts_per_s: float | None
+    """Verdicts per second since the look before; null in the first."""
+    watts: float | None
+    """Power of all nodes together, in watts; null where none is known, as in the first look."""
+
+
+class Topped(msgspec.Struct, frozen=True):
+    """One node with what it does per second."""
+
+    rate: NodeRate
+    """What it did since the look before."""
+    node: NodeView
+    """How it is."""
 
 
 async def nodes(
@@ -106,6 +132,8 @@ async def _show(
             out.print(drawn(look), "")
             sys.stdout.flush()
     else:
+        from rich.live import Live  # noqa: PLC0415 -- for terminals only
+
         with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
             async for look in seen:
                 live.update(drawn(look), refresh=True)

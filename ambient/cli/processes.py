@@ -1,55 +1,33 @@
 """`coordinator`, `verifier`, `server`: the processes, one each, as containers and init systems run them; others have modules of their own."""
 
-import logging
 import secrets
-import sys
-from collections.abc import MutableMapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import structlog
+import msgspec
 from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
-from ambient.cli.output import PLAIN_RENDERER, err, print_json
-from ambient.cli.told import Server
+from ambient.cli.output import err, print_json
+from ambient.cli.serving import SOME_TIME, CheckpointS, Data, LogLevel, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.terms import stop_signals
-from bus.trace import trace_id
 
-__all__ = [
-    "SOME_TIME",
-    "CheckpointS",
-    "Data",
-    "LogLevel",
-    "Metrics",
-    "MetricsHost",
-    "coordinator",
-    "log_to_stderr",
-    "server",
-    "verifier",
-]
+__all__ = ["Server", "coordinator", "server", "verifier"]
 
 Strategy = Literal["weighted", "round-robin", "least-loaded", "latency-aware"]
-Data = Annotated[
-    Path | None,
-    Parameter(
-        env_var="AMBIENT_DATA", help="Folder that this process may write. Default: below the user's data."
-    ),
-]
-SOME_TIME = validators.Number(gt=0)
-CheckpointS = Annotated[
-    float, Parameter(validator=SOME_TIME, help="Seconds between two checkpoints, at least.")
-]
-Metrics = Annotated[
-    int, Parameter(validator=PORT, help="Serve Prometheus metrics on this port of loopback; 0 serves none.")
-]
-MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for others to see.")]
-LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
-]
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Where it listens."""
+
+    nats: str
+    """Address for clients."""
+    monitor: str
+    """Address of the server's own figures, over HTTP."""
+    cluster: str
+    """The cluster that was set up on it."""
 
 
 async def coordinator(
@@ -165,29 +143,3 @@ async def server(
         err.print(f"nats-server listens at {running.url}, cluster {name}; ctrl-C ends it")
         await stop.wait()
     return Exit.OK
-
-
-def log_to_stderr(level: str, cluster: str = "") -> None:
-    """Readable on a terminal, JSON lines in a log file, in which a line about a task has the id of its trace in `cluster`."""
-    terminal = sys.stderr.isatty()
-
-    def traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        task = event.get("task")
-        if cluster and isinstance(task, str):
-            event["trace_id"] = trace_id(cluster, task)
-        return event
-
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            traced,
-            structlog.processors.format_exc_info
-            if not terminal
-            else structlog.processors.StackInfoRenderer(),
-            PLAIN_RENDERER if terminal else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -4,17 +4,42 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json
-from ambient.cli.told import Status
 from ambient.errors import BusUnavailable
 from ambient.extras import needs
 from ambient.settings import default_data
 
 __all__ = ["status"]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the node on this machine says of itself."""
+
+    node: str
+    """Its name."""
+    pid: int
+    """Its process id."""
+    connected: bool
+    """Whether it has the bus."""
+    enrolled: bool
+    """Whether the coordinator knows it under its key."""
+    state: str
+    """`starts`, `works`, `safe` or `draining`."""
+    reason: str
+    """Why it is in safe mode; empty where it is not."""
+    open: int
+    """Attempts that it holds."""
+    slots: int
+    """Guests at a time."""
+    beat_age_s: float | None
+    """Seconds since its last heartbeat; null before the first."""
+    wrong: str
+    """What is wrong with it, the reason for exit code 1; empty where nothing is."""
 
 
 async def status(

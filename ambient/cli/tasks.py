@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
@@ -15,7 +16,6 @@ from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
 from ambient.cli.options import Connection, Submission
 from ambient.cli.output import complete, err, out, print_bytes, print_json
-from ambient.cli.told import Cancelled, Submitted
 from ambient.cli.views import reasons_table, tasks_table
 from ambient.client import Client
 from ambient.errors import BusUnavailable
@@ -40,6 +40,24 @@ _Timeout = Annotated[
 _NOTE_AFTER_S = 2.0
 """Who waits longer is told what for."""
 _NOTE_EVERY_S = 5.0
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """The name by which the task is asked for."""
+
+    task: str
+    """`<client>.<id>`."""
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    task: str
+    """`<client>.<id>`."""
+    asked: bool
+    """Whether it was asked to be cancelled; false where it was over already."""
+    state: str
+    """The state before; `unknown` where no coordinator answers, or it knows no such task."""
 
 
 def open_client(connection: Connection) -> Client:

@@ -6,7 +6,7 @@ from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.processes import LogLevel, log_to_stderr
+from ambient.cli.serving import LogLevel, log_to_stderr
 from ambient.extras import needs
 
 __all__ = ["trace"]
