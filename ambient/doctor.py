@@ -11,7 +11,7 @@ from ambient import machine
 from ambient.finding import Finding
 from ambient.settings import ConnectionSettings, default_data, read_cluster_file
 from bus.connection import Bus
-from bus.errors import BusError, NoResponder
+from bus.errors import BusError, Forbidden, NoResponder
 from bus.messages import NodesReply, RoomReply, ServiceHealth
 from bus.subjects import LOGS
 
@@ -20,8 +20,10 @@ __all__ = ["Finding", "examine"]
 _SLOW_MS = 100.0
 _TRIED = (2, 15)
 _SKEW_S = 2.0
+_INFO_S = 3.0
 _NEARLY_FULL = 0.8
 _OPTIONAL = {"anchor": "verdicts get no receipts"}
+_RIGHTS = "examine as a user that reads the logs: `ambient user add reader NAME`, then NATS_KEY naming the file that it prints"
 _SET_UP = "set the cluster up with `ambient up` or `ambient server`, or correct AMBIENT_CLUSTER"
 
 
@@ -74,7 +76,10 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
         yield finding
         if not finding.ok and finding.cure == _SET_UP:
             return  # without its logs there is no cluster to examine
-    yield await _clock(bus)
+        if finding.cure == _RIGHTS:
+            break  # it may look at none of them
+    else:
+        yield await _clock(bus)
     for service in ("coordinator", "verifier", "anchor"):
         there = await bus.request_each(bus.subjects.service(service, "instances"), b"{}", ServiceHealth)
         standbys = sorted((each for each in there if not each.leading), key=lambda each: each.name)
@@ -85,6 +90,9 @@ async def _examine(bus: Bus) -> AsyncIterator[Finding]:
             yield differing
     yield await _room(bus)
     yield await _nodes(bus)
+    if bus.denied:
+        refused = "; ".join(f"{what} {subject}" for subject, what in list(bus.denied.items())[:3])
+        yield Finding("rights", ok=False, detail=f"the server refused this user: {refused}", cure=_RIGHTS)
 
 
 async def _server(bus: Bus) -> Finding:
@@ -112,7 +120,7 @@ def _version(bus: Bus) -> Finding:
 
 
 async def _info(bus: Bus, log: str) -> _StreamInfo:
-    body = await bus.request_bytes(f"$JS.API.STREAM.INFO.{bus.subjects.stream(log)}", b"")
+    body = await bus.request_bytes(f"$JS.API.STREAM.INFO.{bus.subjects.stream(log)}", b"", _INFO_S)
     if b'"error"' in body[:200]:
         raise BusError(f"stream {bus.subjects.stream(log)} does not exist")
     return msgspec.json.decode(body, type=_StreamInfo)
@@ -121,6 +129,8 @@ async def _info(bus: Bus, log: str) -> _StreamInfo:
 async def _log(bus: Bus, log: str) -> Finding:
     try:
         info = await _info(bus, log)
+    except Forbidden as error:
+        return Finding(f"log {log}", ok=False, detail=str(error), cure=_RIGHTS)
     except BusError as error:
         return Finding(
             f"log {log}",

@@ -37,6 +37,7 @@ __all__ = [
     "TaskNotVerified",
     "TaskRejected",
     "TaskUnknown",
+    "UsersUnusable",
     "checked",
     "from_bus",
     "mapped",
@@ -84,6 +85,10 @@ class TaskUnknown(AmbientError):
 
 class ClientClosed(AmbientError):
     """The client is not open: use it within `async with ambient.connect(...)`. Tasks that were submitted go on."""
+
+
+class UsersUnusable(AmbientError):
+    """The file of the servers' users cannot be read or written, or what is asked of it contradicts what stands there."""
 
 
 class BusUnavailable(AmbientError):

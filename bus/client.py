@@ -22,6 +22,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol import parser
 
+from bus.nkeys import public
+from bus.signing import Identity
+
 __all__ = ["PENDING_BYTES", "PENDING_MESSAGES", "Client"]
 
 PENDING_MESSAGES = 16_384
@@ -51,6 +54,10 @@ class Client(nats.aio.client.Client):
     def is_clustered(self) -> bool:
         """Whether the server names a cluster that it belongs to."""
         return bool(self._server_info.get("cluster"))
+
+    def show(self, user: Identity) -> None:
+        """Say who we are with a key, to a server that asks. nats-py takes keys only with a package that holds Ed25519 once more."""
+        self._public_nkey = public(user.key)
 
     def leave(self) -> None:
         """Drop the connection, so that another server is chosen; also where this one takes no more bytes and could not be left in order."""

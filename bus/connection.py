@@ -9,9 +9,11 @@ must not be lost travels by `publish` alone (see `bus.writer`).
 
 import asyncio
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -23,11 +25,13 @@ from nats.aio.client import Server
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bus import nkeys
 from bus.acks import AckInbox
 from bus.client import Client
-from bus.errors import BusUnavailable, Malformed, NoResponder, ServiceFailed, reason
+from bus.errors import BusUnavailable, Forbidden, Malformed, NoResponder, ServiceFailed, reason
 from bus.messages import ErrorReply
 from bus.servers import Choice
+from bus.signing import Identity
 from bus.subjects import DEFAULT_CLUSTER, DEFAULT_URL, Subjects
 from bus.wire import decode, encode
 
@@ -48,6 +52,8 @@ _DOUBT_S = 2.0
 _NO_LEADER = b'"err_code":10008'
 """JetStream's word for "the servers have no leader", as a server says it that has looked for one for a while."""
 _ERROR = msgspec.json.Decoder(ErrorReply)
+_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
+_MOST_DENIED = 64
 
 
 def url_from_environment() -> str:
@@ -74,6 +80,8 @@ class Bus:
         self._returns: list[Callable[[], None]] = []
         self.dropped: Counter[str] = Counter()
         """Messages that came faster than they were handled and were dropped, by the subject subscribed to."""
+        self.denied: dict[str, str] = {}
+        """What the server does not let this user do: `publish` or `subscription`, by subject (in lower case, as nats-py tells it); the first of them."""
         self._trouble = ""
         self._pings: set[asyncio.Task[None]] = set()
         self._moving: asyncio.Task[None] | None = None
@@ -87,18 +95,27 @@ class Bus:
         cluster: str | None = None,
         name: str = "ambient",
         timeout_s: float | None = 5.0,
+        identity: Identity | None = None,
     ) -> Self:
         """Connect to the NATS server(s) at `url` (comma-separated).
 
-        Raises `BusUnavailable` when no server answers within `timeout_s`; None waits for ever, as services do.
+        A server that knows users by their keys is shown the one that `NATS_KEY` names, else `identity`; an address with a user and a password goes before.
+        Raises `BusUnavailable` when no server answers within `timeout_s`; None waits for ever, as services do. For a key that is none: `Malformed`,
+        `IdentityUnusable`.
         """
         address = url or url_from_environment()
+        user = None if "@" in address else nkeys.from_environment() or identity
         bus = cls(address, Subjects(cluster or cluster_from_environment()))
         client = bus.client
+        if user is not None:
+            client.show(user)
         try:
             async with asyncio.timeout(timeout_s):
                 await client.connect(
                     servers=address.split(","),
+                    signature_cb=None if user is None else partial(nkeys.answer, user),
+                    # Of its own, so that nobody else must be allowed to listen there.
+                    inbox_prefix="_INBOX" if user is None else nkeys.inbox(user.key),
                     name=name,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a fraction of a second is fine
@@ -220,9 +237,21 @@ class Bus:
                 f"nobody answers {subject} in cluster {self.subjects.cluster!r}: is it running? try `ambient doctor`"
             ) from None
         except (TimeoutError, nats.errors.Error) as error:
+            self.forbid(subject)
             raise BusUnavailable(
                 f"no answer on {subject} within {timeout_s:g} s ({reason(error)}): try `ambient doctor`"
             ) from None
+
+    def forbid(self, subject: str) -> None:
+        """Raise `Forbidden` where the server has said that this user may not publish to `subject`."""
+        # The server names the subject that it mapped the question to: `bus.permissions`.
+        if "publish" in (
+            self.denied.get(subject.lower()),
+            self.denied.get(subject.lower().replace("$js.", "$js.hub.", 1)),
+        ):
+            raise Forbidden(
+                f"this user may not publish to {subject}: connect with another one (NATS_KEY), or have an operator add it with `ambient user add`"
+            )
 
     async def round_trip_ms(self) -> float:
         """The time of a ping to the server and back, in milliseconds."""
@@ -336,10 +365,23 @@ class Bus:
         if isinstance(error, nats.errors.SlowConsumerError):
             self._on_drop(error.sub.subject)
             return
+        if (found := _DENIED.search(str(error))) is not None and len(self.denied) < _MOST_DENIED:
+            self._on_denied(found[1], found[2])
+            return
         _log.debug("bus trouble", reason=reason(error))
         # What the server said (not authorised, say) explains more than the broken socket that follows it.
         if not self._trouble or not isinstance(error, OSError):
             self._trouble = reason(error)
+
+    def _on_denied(self, what: str, subject: str) -> None:
+        if subject not in self.denied:
+            _log.warning(
+                "the server does not let this user do that",
+                what=what,
+                subject=subject,
+                advice="ambient user add",
+            )
+        self.denied[subject] = what
 
     def _on_drop(self, subject: str) -> None:
         subject = "_INBOX" if subject.startswith("_INBOX.") else subject

@@ -12,6 +12,7 @@ __all__ = [
     "BusError",
     "BusUnavailable",
     "Fenced",
+    "Forbidden",
     "IdentityUnusable",
     "LogFull",
     "Malformed",
@@ -70,6 +71,10 @@ class StreamMissing(BusUnavailable):
 
 class LogFull(BusUnavailable):
     """A log is at its limit, or the cluster takes no new tasks. Nothing was stored; wait for room, or raise the limit."""
+
+
+class Forbidden(BusUnavailable):
+    """The server does not let this user do that: its role does not need it, or it is not the user that it should be."""
 
 
 class ServerFailed(BusUnavailable):

@@ -17,6 +17,7 @@ from gateway.parts import Parts
 from gateway.problems import handlers
 from gateway.rates import Buckets
 from gateway.routes import (
+    accounts,
     anchor,
     board,
     cluster,
@@ -79,9 +80,11 @@ _HANDLERS: tuple[Any, ...] = (
     ledger.summary,
     ledger.balance,
     ledger.balance_proof,
+    accounts.balance_receipt,
     ledger.nodes_energy,
     ledger.energy,
     ledger.energy_proof,
+    accounts.energy_receipt,
     anchor.view,
     anchor.checkpoint,
     papers.schema,

@@ -14,6 +14,7 @@ from hypothesis import settings
 from bus.connection import Bus
 from bus.server import NatsServer
 from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
+from tests.command import fork_server
 
 _clusters = itertools.count()
 
@@ -45,6 +46,14 @@ def _own_logging() -> Iterator[None]:
     """What one test says about logging is forgotten before the next: some count log lines, some want none."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One fork server for all clusters of a session, which then costs what one of them did."""
+    with fork_server(tmp_path_factory.mktemp("forks")) as path, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMBIENT_FORK_SERVER", str(path))
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -141,7 +141,7 @@ async def _run(settings: NodeSettings, switch: StopSwitch) -> int:
         return starting(resolved.node, resolved.capabilities.slots) if node is None else node.status()
 
     async with told(settings.data, status):
-        bus = await _unless(switch.drain, _connect(settings, resolved.node))
+        bus = await _unless(switch.drain, _connect(settings, resolved.node, identity))
         if bus is None:
             return EXIT_DRAINED
         async with bus, _pool(settings.data / "modules", resolved.capabilities.slots) as (pool, store):
@@ -153,9 +153,12 @@ async def _run(settings: NodeSettings, switch: StopSwitch) -> int:
                 outbox.close()
 
 
-async def _connect(settings: NodeSettings, node: str) -> Bus:
+async def _connect(settings: NodeSettings, node: str, identity: Identity) -> Bus:
+    """Where servers know their users by keys, the node's own is its user's, too."""
     try:
-        return await Bus.connect(settings.url, cluster=settings.cluster, name=f"node {node}", timeout_s=None)
+        return await Bus.connect(
+            settings.url, cluster=settings.cluster, name=f"node {node}", timeout_s=None, identity=identity
+        )
     except Malformed as error:
         raise BadSettings(error.field, error.limit) from None
 

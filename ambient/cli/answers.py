@@ -23,6 +23,7 @@ from ambient.cli.processes import Server
 from ambient.cli.shown import AccountShown, Broken, ProofShown, ReceiptShown
 from ambient.cli.status import Status
 from ambient.cli.tasks import Cancelled, Submitted
+from ambient.cli.users import UserAdded, UserRemoved, UserShown
 from ambient.cluster.described import ClusterDescribed
 from ambient.demo.stage import Demonstrated
 from ambient.finding import Finding
@@ -84,6 +85,9 @@ ANSWERS = {
     "token": Answer("The tokens that there are.", (list[TokenShown],)),
     "token list": Answer("The tokens that there are.", (list[TokenShown],)),
     "token create": Answer("The token, once.", (TokenMade,)),
+    "user add": Answer("Who is let in now.", (UserAdded,)),
+    "user remove": Answer("Whether there was such a user.", (UserRemoved,)),
+    "user list": Answer("Those who are let in.", (list[UserShown],)),
     "token revoke": Answer("How many tokens are ended.", (TokensEnded,)),
 }
 """By command; `PROCESSES` print none."""

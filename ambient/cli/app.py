@@ -33,6 +33,7 @@ _COMMANDS = {
     "tracing": ("trace",),
     "node": ("node",),
     "gateway": ("gateway", "token"),
+    "users": ("user",),
 }
 """By module of `ambient.cli`; the functions, or groups of commands, have the commands' names."""
 

@@ -2,6 +2,8 @@
 
 Guarantees that a child is told apart from a process that has its pid later: it is signalled only until its end is known; and that the end of the
 fork server is the end of its children, which are told to stop by the kernel.
+
+Where `AMBIENT_FORK_SERVER` names the socket of a fork server, that one is used: so many short clusters share one.
 """
 
 import asyncio
@@ -11,12 +13,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from ambient.cluster.forkserver import MESSAGE_BYTES, die_with_parent
+from ambient.cluster.forkserver import ENVIRONMENT, MESSAGE_BYTES, Order, die_with_parent
 
 __all__ = ["Child", "Forks", "Started"]
 
@@ -81,13 +83,14 @@ class Child:
 
     def terminate(self) -> None:
         """SIGTERM."""
-        self._signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
+        """Any signal; raises `ProcessLookupError` where it is gone."""
         if self.returncode is not None:
             raise ProcessLookupError(self.pid)
         os.kill(self.pid, number)
@@ -113,14 +116,35 @@ class Forks:
         """Whether this is a command of ours on a system where forking is safe, and where children can be watched."""
         return tuple(command[: len(_COMMAND)]) == _COMMAND and _can_watch()
 
-    async def start(self, command: Sequence[str], log: Path, name: str) -> Child:
-        """Start a command for which `can_start` holds, with its output behind what is in `log`. Raises `OSError`."""
+    async def start(
+        self,
+        command: Sequence[str],
+        out: Path,
+        name: str,
+        *,
+        error: Path | None = None,
+        given: Path = Path(os.devnull),
+        environment: Mapping[str, str] = os.environ,
+    ) -> Child:
+        """Start a command for which `can_start` holds, in our folder. Raises `OSError`.
+
+        What it prints is written behind what is in `out`, its errors behind what is in `error` or there, too; it reads `given`.
+        """
         asker = self._socket or await self._open()
         self._asked += 1
         made: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
         self._waiting[self._asked] = made
-        asked = {"number": self._asked, "arguments": command[len(_COMMAND) :], "log": str(log), "name": name}
-        asker.send(json.dumps(asked).encode())
+        order: Order = {
+            "number": self._asked,
+            "arguments": list(command[len(_COMMAND) :]),
+            "name": name,
+            "out": str(out),
+            "error": str(error or out),
+            "given": str(given),
+            "environment": dict(environment),
+            "folder": str(Path.cwd()),
+        }
+        asker.send(json.dumps(order).encode())
         return await made
 
     async def stop(self) -> None:
@@ -131,28 +155,31 @@ class Forks:
             await self._server.wait()
 
     async def _open(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        log = (self._folder / "logs" / "forkserver.log").open("ab")
-        with theirs, log:
+        shared = os.environ.get("AMBIENT_FORK_SERVER")
+        if shared:
+            ours = _connected(shared)
+        else:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                await self._serve(theirs)
+        ours.settimeout(0)
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._on_message, ours)
+        return ours
+
+    async def _serve(self, theirs: socket.socket) -> None:
+        """A fork server of our own."""
+        with (self._folder / "logs" / "forkserver.log").open("ab") as log:
             self._server = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-m",
-                    "ambient.cluster.forkserver",
-                    str(theirs.fileno()),
-                    str(self._folder),
-                ),
+                *(sys.executable, "-m", "ambient.cluster.forkserver", str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 preexec_fn=die_with_parent,
+                env={**os.environ, **ENVIRONMENT},
             )
-        ours.settimeout(0)
-        self._socket = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._on_message, ours)
-        return ours
 
     def _on_message(self, ours: socket.socket) -> None:
         try:
@@ -186,3 +213,16 @@ class Forks:
                 child.terminate()
             child.ended(-signal.SIGTERM)
         self._children.clear()
+
+
+def _connected(path: str) -> socket.socket:
+    """A connection to the fork server that listens there."""
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        ours.connect(path)
+    except OSError as error:
+        ours.close()
+        raise OSError(
+            f"AMBIENT_FORK_SERVER={path}: no fork server listens there ({error.strerror})"
+        ) from None
+    return ours

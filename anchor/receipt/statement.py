@@ -79,7 +79,10 @@ def _holds(key: bytes, signature: bytes, message: bytes) -> bool:
 def read_json(field: str, line: bytes) -> dict[str, Any]:
     """The JSON object in `line`; raises `Malformed`, also where a name stands in it twice: readers would disagree which one counts."""
     try:
-        found = json.loads(line, object_pairs_hook=lambda pairs: _once(field, pairs))
+        # Decoded here: `json.loads` would take UTF-16 and UTF-32 for JSON, too.
+        found = json.loads(
+            line.decode(), object_pairs_hook=lambda pairs: _once(field, pairs), parse_constant=_no_number
+        )
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -91,6 +94,10 @@ def _once(field: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) != len(pairs):
         raise Malformed(field, "must not hold one name twice")
     return dict(pairs)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
 
 
 def read_statement(field: str, data: bytes) -> Statement:

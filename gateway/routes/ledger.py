@@ -15,14 +15,24 @@ from gateway.parts import ApiRequest, parts_of
 from gateway.resources.ledger import Balance, Energy, LedgerSummary, NodeEnergy, ProofDocument
 from gateway.routes.answers import problems
 
-__all__ = ["balance", "balance_proof", "energy", "energy_proof", "nodes_energy", "summary"]
+__all__ = [
+    "AccountKind",
+    "AccountName",
+    "Month",
+    "balance",
+    "balance_proof",
+    "energy",
+    "energy_proof",
+    "nodes_energy",
+    "summary",
+]
 
 _DOCUMENT = {
     200: ResponseSpec(ProofDocument, description="The proof, byte for byte", generate_examples=False)
 }
-_Kind = Annotated[Literal["client", "node"], PathParameter(description="`client` or `node`")]
-_Name = Annotated[str, PathParameter(pattern=TOKEN_PATTERN)]
-_Month = Annotated[
+AccountKind = Annotated[Literal["client", "node"], PathParameter(description="`client` or `node`")]
+AccountName = Annotated[str, PathParameter(pattern=TOKEN_PATTERN)]
+Month = Annotated[
     str | None,
     QueryParameter(pattern="^[0-9]{4}-[0-9]{2}$", description="`2026-07`, UTC; the newest one if not given"),
 ]
@@ -46,7 +56,7 @@ def summary(request: ApiRequest) -> LedgerSummary:
     summary="What an account holds",
     responses=problems(400, 404, 503),
 )
-async def balance(request: ApiRequest, kind: _Kind, name: _Name) -> Balance:
+async def balance(request: ApiRequest, kind: AccountKind, name: AccountName) -> Balance:
     """In msat. An account that nothing was ever paid to or from holds 0."""
     asking, account = parts_of(request).asking, f"{kind}/{name}"
     found = await asking.ask("anchor", "balance", BalanceRequest(account=account), BalanceReply)
@@ -72,7 +82,7 @@ async def balance(request: ApiRequest, kind: _Kind, name: _Name) -> Balance:
     summary="The proof of what an account holds",
     responses=problems(400, 404, 503) | _DOCUMENT,
 )
-async def balance_proof(request: ApiRequest, kind: _Kind, name: _Name) -> Response[bytes]:
+async def balance_proof(request: ApiRequest, kind: AccountKind, name: AccountName) -> Response[bytes]:
     """A document for `ambient verify`, byte for byte. 404 before a state is sealed."""
     question = BalanceRequest(account=f"{kind}/{name}", proof=True)
     try:
@@ -104,7 +114,7 @@ async def nodes_energy(request: ApiRequest) -> NodeEnergy:
     summary="What an account's month took",
     responses=problems(400, 404, 503),
 )
-async def energy(request: ApiRequest, kind: _Kind, name: _Name, month: _Month = None) -> Energy:
+async def energy(request: ApiRequest, kind: AccountKind, name: AccountName, month: Month = None) -> Energy:
     """Of a node: its own work. Of a client: the work that was done for it."""
     question = EnergyRequest(account=f"{kind}/{name}", month=month or "")
     found = await parts_of(request).asking.ask("anchor", "energy", question, EnergyReply)
@@ -125,7 +135,7 @@ async def energy(request: ApiRequest, kind: _Kind, name: _Name, month: _Month = 
     responses=problems(400, 404, 503) | _DOCUMENT,
 )
 async def energy_proof(
-    request: ApiRequest, kind: _Kind, name: _Name, month: _Month = None
+    request: ApiRequest, kind: AccountKind, name: AccountName, month: Month = None
 ) -> Response[bytes]:
     """A document for `ambient verify`, byte for byte. 404 where nothing is sealed of it yet."""
     question = EnergyRequest(account=f"{kind}/{name}", month=month or "", proof=True)

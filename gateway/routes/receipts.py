@@ -34,7 +34,7 @@ from gateway.routes.tasks import TaskPath
 from ledger.proof import ProofBroken
 from ledger.proof import check as check_proof
 
-__all__ = ["receipt", "verify", "verify_proof"]
+__all__ = ["receipt", "report_of", "verify", "verify_proof"]
 
 _log = structlog.get_logger("gateway")
 _MOST_BYTES = 4 * 1024 * 1024
@@ -103,12 +103,24 @@ async def verify(
     task: Annotated[
         str | None, QueryParameter(max_length=130, description="The task that it must be of, `<client>.<id>`")
     ] = None,
+    account: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=r"^(client|node)/[A-Za-z0-9_-]{1,64}$",
+            description="The account that it must be of, `client/<name>` or `node/<name>`",
+        ),
+    ] = None,
     final: Annotated[bool, QueryParameter(description="There must be a block")] = False,
 ) -> ReceiptReport:
     """Of a task or of an account. Answers 200 also where it does not hold: `holds` says it, `link` where, `error` why."""
     data = await file_of(request, _MOST_BYTES)
+    return await asyncio.to_thread(report_of, data, Demands(task=task, account=account, final=final))
+
+
+def report_of(data: bytes, demands: Demands) -> ReceiptReport:
+    """What the check of these bytes finds, whether they hold or not."""
     try:
-        found = await asyncio.to_thread(check_any, data, Demands(task=task, final=final))
+        found = check_any(data, demands)
     except ReceiptError as error:
         link = error.link if isinstance(error, LinkBroken) else getattr(error, "field", "")
         return ReceiptReport(holds=False, link=link, error=str(error))

@@ -221,6 +221,11 @@ def health(service: str) -> ServiceHealth:
     return ServiceHealth(service=service, name="scripted", leading=True, nodes=3)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """Commands here are forked from one process."""
+
+
 @pytest_asyncio.fixture
 async def scripted(bus: Bus) -> AsyncIterator[ScriptedCluster]:
     """A scripted cluster on a real server."""

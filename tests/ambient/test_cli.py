@@ -1,11 +1,11 @@
 """The command line without a cluster: usage, help, settings and exit codes."""
 
+import asyncio
 import io
 import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,17 +17,13 @@ from ambient.cli.exits import Exit
 from ambient.cli.views import nodes_table
 from bus.messages import Capabilities, NodeView
 from bus.server import free_port
+from tests.command import ambient as run_ambient
 
 
 def ambient(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ambient", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **environment},
-    )
+    settings = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **environment}
+    done = asyncio.run(run_ambient(*arguments, environment=settings))
+    return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_no_server_is_said_with_its_address_and_cure() -> None:

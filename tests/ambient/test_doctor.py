@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
-from subprocess import PIPE
 
 import msgspec
 import structlog.testing
@@ -22,6 +20,7 @@ from bus.messages import RoomReply, ServiceHealth
 from bus.service import ServiceDesk
 from coordinator.service import run
 from coordinator.settings import Settings, Timing
+from tests.command import ambient as command
 
 
 async def _say_nothing(_: Msg) -> None:
@@ -137,17 +136,14 @@ async def test_a_full_cluster_is_told_with_its_cure_and_has_an_exit_code(bus: Bu
     await shut_gate(bus)
     found = {f.subject: f for f in await examine(ConnectionSettings(bus.url, bus.subjects.cluster, "me"))}
     environment = {**os.environ, "NATS_URL": bus.url, "AMBIENT_CLUSTER": bus.subjects.cluster}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ambient", "run", "sha256:" + "0" * 64, stderr=PIPE, env=environment
-    )
-    _, said = await asyncio.wait_for(process.communicate(), 60)
+    done = await command("run", "sha256:" + "0" * 64, environment=environment)
     await open_gate(bus)
 
     assert not found["room"].ok
     assert "150,312 tasks wait" in found["room"].detail
     assert "more nodes" in found["room"].cure
-    assert process.returncode == Exit.FULL
-    assert "again in 8 s" in " ".join(said.decode().split())
+    assert done.returncode == Exit.FULL
+    assert "again in 8 s" in " ".join(done.stderr.decode().split())
 
 
 def test_health_tells_what_waits() -> None:

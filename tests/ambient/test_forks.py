@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from ambient.cluster import forks as forks_module
 from ambient.cluster.forks import Forks
+from tests.command import fork_server
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere every process is a new interpreter"
@@ -22,8 +23,14 @@ WAITS = (*COMMAND, "coordinator", "--nats", "nats://127.0.0.1:9", "--log-level",
 """A process that waits for a bus that is not there, for ever."""
 
 
+@pytest.fixture(autouse=True)
+def _own_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's supervisor has it."""
+    monkeypatch.delenv("AMBIENT_FORK_SERVER", raising=False)
+
+
 @pytest_asyncio.fixture
-async def forks(tmp_path: Path) -> AsyncIterator[Forks]:
+async def own(tmp_path: Path) -> AsyncIterator[Forks]:
     (tmp_path / "logs").mkdir()
     made = Forks(tmp_path)
     yield made
@@ -36,6 +43,10 @@ async def until(fact: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+def has_text(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
+
+
 def open_files(pid: int) -> list[str]:
     return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
 
@@ -44,12 +55,12 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-async def test_a_child_is_the_command(forks: Forks, tmp_path: Path) -> None:
+async def test_a_child_is_the_command(own: Forks, tmp_path: Path) -> None:
     """It gets its arguments, writes behind what its log holds, and its exit code is known."""
     log = tmp_path / "logs" / "one.log"
     log.write_text("before\n")
-    told = await forks.start((*COMMAND, "--version"), log, "one")
-    wrong = await forks.start((*COMMAND, "no-such-command"), tmp_path / "logs" / "two.log", "two")
+    told = await own.start((*COMMAND, "--version"), log, "one")
+    wrong = await own.start((*COMMAND, "no-such-command"), tmp_path / "logs" / "two.log", "two")
     codes = [await asyncio.wait_for(each.wait(), 30) for each in (told, wrong)]
 
     assert codes == [0, 2]
@@ -59,10 +70,10 @@ async def test_a_child_is_the_command(forks: Forks, tmp_path: Path) -> None:
         told.kill()
 
 
-async def test_children_have_their_own_session_and_signals(forks: Forks, tmp_path: Path) -> None:
+async def test_children_have_their_own_session_and_signals(own: Forks, tmp_path: Path) -> None:
     """One is killed, one ends in order, the others never notice; no descriptor of the server is left in them."""
-    one, two, three = [await forks.start(WAITS, tmp_path / "logs" / "log", f"c{n}") for n in range(3)]
-    await until(lambda: (tmp_path / "logs" / "log").stat().st_size > 0)
+    one, two, three = [await own.start(WAITS, tmp_path / "logs" / "log", f"c{n}") for n in range(3)]
+    await until(lambda: has_text(tmp_path / "logs" / "log"))
     sessions = {os.getsid(each.pid) for each in (one, two, three)}
     held = await asyncio.to_thread(open_files, three.pid)
     one.kill()
@@ -77,18 +88,16 @@ async def test_children_have_their_own_session_and_signals(forks: Forks, tmp_pat
     assert not [each for each in held if "pidfd" in each]
 
 
-async def test_a_dead_server_takes_its_children_along_and_another_is_made(
-    forks: Forks, tmp_path: Path
-) -> None:
+async def test_a_dead_server_takes_its_children_along_and_another_is_made(own: Forks, tmp_path: Path) -> None:
     """Kill -9 of the fork server: the kernel tells its children to stop, they are known to be gone, and the next start works."""
     log = tmp_path / "logs" / "log"
-    child = await forks.start(WAITS, log, "c")
+    child = await own.start(WAITS, log, "c")
     parent = psutil.Process(child.pid).parent()
     assert parent is not None
     parent.kill()
     code = await asyncio.wait_for(child.wait(), 30)
     await until(lambda: is_gone(child.pid))
-    after = await forks.start((*COMMAND, "--version"), log, "after")
+    after = await own.start((*COMMAND, "--version"), log, "after")
 
     assert code == -signal.SIGTERM
     assert await asyncio.wait_for(after.wait(), 30) == 0
@@ -115,6 +124,63 @@ async def test_nothing_outlives_who_asked(tmp_path: Path) -> None:
     await asker.wait()
 
     await until(lambda: is_gone(pid) and is_gone(server))
+
+
+async def test_a_child_has_the_files_and_the_environment_of_who_asks(own: Forks, tmp_path: Path) -> None:
+    """Answers, errors and input are apart, and no variable of the fork server's is left."""
+    given, out, error = (tmp_path / name for name in ("given", "out", "error"))
+    given.touch()
+    child = await own.start(
+        (*COMMAND, "no-such-command"),
+        out,
+        "c",
+        error=error,
+        given=given,
+        environment={"NO_COLOR": "1", "COLUMNS": "60"},
+    )
+
+    assert await asyncio.wait_for(child.wait(), 30) == 2
+    assert out.read_bytes() == b""
+    assert b"no-such-command" in error.read_bytes()
+    assert b"\x1b" not in error.read_bytes()
+
+
+async def test_one_server_serves_many_and_ends_the_children_of_who_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two supervisors share it; one goes away without a word: its child is told to stop, the other's never notices."""
+    with fork_server(tmp_path) as path:
+        monkeypatch.setenv("AMBIENT_FORK_SERVER", str(path))
+        one, two = Forks(tmp_path), Forks(tmp_path)
+        first = await one.start(WAITS, tmp_path / "log", "first")
+        second = await two.start(WAITS, tmp_path / "log", "second")
+        await one.stop()
+        await until(lambda: is_gone(first.pid))
+
+        assert second.returncode is None
+        second.kill()
+        assert await asyncio.wait_for(second.wait(), 30) == -signal.SIGKILL
+        await two.stop()
+
+
+async def test_a_socket_where_nobody_listens_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable, the path and what is wrong with it."""
+    monkeypatch.setenv("AMBIENT_FORK_SERVER", str(tmp_path / "nobody"))
+    with pytest.raises(OSError, match=r"AMBIENT_FORK_SERVER=.*nobody: no fork server listens there"):
+        await Forks(tmp_path).start(WAITS, tmp_path / "log", "c")
+
+
+async def test_whatever_is_loaded_before_a_fork_makes_no_thread(own: Forks, tmp_path: Path) -> None:
+    """A thread would not be there in a child, and what it holds locked would be locked for ever."""
+    for service in ("coordinator", "verifier", "anchor", "node", "gateway"):
+        told = await own.start((*COMMAND, service, "--help"), tmp_path / "log", service)
+        server = psutil.Process(told.pid).ppid()
+        assert await asyncio.wait_for(told.wait(), 60) == 0
+
+    assert psutil.Process(server).num_threads() == 1
+    assert (tmp_path / "log").read_text().count("Usage:") == 5
 
 
 def test_where_children_cannot_be_watched_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:

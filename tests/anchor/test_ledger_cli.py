@@ -13,7 +13,7 @@ from bus.errors import Malformed
 from bus.signing import Identity
 from tests.anchor.scripted import anchoring, health, judge
 from tests.anchor.test_ledger import balance
-from tests.calling import documented
+from tests.documented import documented
 
 type Run = Callable[..., Awaitable[tuple[Exit, str, str]]]
 

@@ -23,6 +23,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 expect.set_options(timeout=20_000)
 NODES = 3
+ELSEWHERE = "lan.example"
+"""A name that the browser takes for another machine: what it reaches there over plain HTTP is no secure context."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -34,6 +36,11 @@ def chromium() -> str:
             "no Chromium is installed (Debian's package `chromium`, or CHROMIUM=/path): nothing is tested in a browser"
         )
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """The cluster here is forked from what others were."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -66,7 +73,8 @@ async def browser() -> AsyncIterator[Browser]:
     sandbox = () if os.getuid() else ("--no-sandbox",)  # which root cannot have
     async with async_playwright() as driver:
         started = await driver.chromium.launch(
-            executable_path=path, args=[*sandbox, "--disable-dev-shm-usage"]
+            executable_path=path,
+            args=[*sandbox, "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"],
         )
         yield started
         await started.close()

@@ -15,7 +15,9 @@ _PORT = re.compile(r'(listen|http): "(?:0\.0\.0\.0|127\.0\.0\.1):(\d+)"')
 class Served:
     """A server with a configuration of ours. Only its ports are others, by the port in the file; use as an async context manager."""
 
-    def __init__(self, name: str, folder: Path, *, without: str = "", **variables: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, without: str = "", users: str = "", **variables: str
+    ) -> None:
         self.ports: dict[int, int] = {}
         self.variables = variables
         self._file = folder / f"{variables.get('NATS_NAME', 'leaf')}.conf"
@@ -23,6 +25,7 @@ class Served:
         if without:  # a block that this test has no use for, up to the empty line behind it
             text = re.sub(rf"^{without} {{\n.*?\n}}\n", "", text, flags=re.MULTILINE | re.DOTALL)
         self._file.write_text(_PORT.sub(self._elsewhere, text))
+        (folder / "users.conf").write_text(users)
         self._process: asyncio.subprocess.Process | None = None
 
     def _elsewhere(self, found: re.Match[str]) -> str:

@@ -5,10 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from ambient.audit import audit
 from ambient.client import Client, connect
 from ambient.errors import BusUnavailable
+from ambient.users import Users
 from bus.connection import Bus
+from bus.nkeys import VARIABLE
 from bus.streams import ensure_streams
 from coordinator.service import run as run_coordinator
 from coordinator.settings import Settings
@@ -32,14 +36,22 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running(tmp_path: Path) -> AsyncIterator[Site]:
+async def running(tmp_path: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     stop, switch = asyncio.Event(), StopSwitch()
     # One server is enough here; that three of them form a cluster is another test.
-    hub = Served("server.conf", tmp_path, without="cluster", NATS_NAME="hub", NATS_STORE=str(tmp_path / "js"))
+    users = Users(tmp_path, "c")
+    _, operator = users.add("operator", "me")
+    _, site = users.add("site", "farm")
+    assert operator is not None
+    assert site is not None
+    hub = Served("server.conf", tmp_path, without="cluster", users=users.file.read_text(), NATS_NAME="hub", NATS_STORE=str(tmp_path / "js"))  # fmt: skip
     uplink = Proxy(f"nats://127.0.0.1:{hub.ports[7422]}")
     leaf = Served(
-        "leaf.conf", tmp_path, LEAF_NAME="site", LEAF_HUB=uplink.url.replace("nats://", "nats-leaf://")
-    )
+        "leaf.conf", tmp_path, LEAF_NAME="site", LEAF_SEED=site.read_text().strip(),
+        LEAF_HUB=uplink.url.replace("nats://", "nats-leaf://"),
+    )  # fmt: skip
+    # All but the nodes, which connect to the leaf server with their own keys, are on the hub as the operator.
+    patch.setenv(VARIABLE, str(operator))
     async with hub, uplink, leaf:
         await hub.healthy()
         await leaf.healthy()
@@ -93,9 +105,11 @@ async def until(client: Client, states: set[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_cut_uplink_costs_time_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_cut_uplink_costs_time_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cut under load, submitted to meanwhile, mended: every task has its one verdict, by nodes of the site, and the audit holds."""
-    async with running(tmp_path) as site, connect(site.hub, cluster="c", client="me") as client:
+    async with running(tmp_path, monkeypatch) as site, connect(site.hub, cluster="c", client="me") as client:
         await until(client, {"healthy"})
         add = GUESTS / "add.wasm"
         first = await client.run(add, 1, 2, entry="add", verify="quorum:2/2")

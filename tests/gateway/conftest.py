@@ -21,6 +21,11 @@ ADD = GUESTS / "add.wasm"
 Client = Callable[..., httpx.AsyncClient]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """The cluster here is forked from what others were."""
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supervisor]:
     """Two nodes, an anchor and two gateways."""
@@ -32,7 +37,10 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supe
         anchors=1,
         gateways=2,
         client="owner",
-        service_options={"anchor": ("--anchor-every", "1"), "gateway": ("--rate", "0")},
+        service_options={
+            "anchor": ("--anchor-every", "1", "--ledger-every-s", "1"),
+            "gateway": ("--rate", "0"),
+        },
     )
     async with Supervisor(plan) as cluster:
         yield cluster
@@ -114,9 +122,14 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return False
 
 
-async def until(fact: Callable[[], Awaitable[bool]], beside: asyncio.Task[None] | None = None) -> None:
+async def until(
+    fact: Callable[[], Awaitable[bool]],
+    beside: asyncio.Task[None] | None = None,
+    *,
+    within_s: float = 60,
+) -> None:
     """Wait for a fact, as long as the task beside it runs."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(within_s):
         while not await fact():
             if beside is not None and beside.done():
                 beside.result()

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ambient.cluster import Supervisor
+from anchor.receipt.account_check import check_account
 from ledger.proof import check
 from tests.gateway.conftest import address, ended, opened, submitted, until
 
@@ -226,3 +227,75 @@ async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: 
         '"status": 202',
     ):
         assert told in line
+
+
+async def test_an_accounts_receipt_is_not_sent_again(api: httpx.AsyncClient) -> None:
+    """The same state is the same file: asked with its ETag it is 304. What cannot be is refused by the name of its field."""
+    tags: list[str] = [""]
+
+    async def is_known() -> bool:
+        path, tag = "/api/v1/ledger/node/node-1/receipt", {"If-None-Match": tags[-1]}
+        answer = await api.get(path, headers=tag)
+        tags.append(answer.headers.get("etag", ""))
+        return answer.status_code == 304
+
+    await until(is_known)
+    base = "/api/v1/energy/client/nobody-yet/receipt"
+    nothing = await api.get(base)
+    refused = [
+        await api.get(base, params={name: value})
+        for name, value in (("month", "2026-7"), ("since", "5"), ("final", "perhaps"))
+    ]
+
+    assert nothing.status_code == 404
+    assert [answer.status_code for answer in refused] == [400, 400, 400]
+    assert [answer.json()["field"] for answer in refused] == ["month", "since", "final"]
+    assert all(answer.json()["limit"] for answer in refused)
+
+
+async def test_an_account_has_a_receipt_that_strangers_check(api: httpx.AsyncClient) -> None:
+    """What an account holds and what its month took are handed out as files that hold offline, down to a block; 409 says where to go on.
+
+    Last in this file: by now the chain has had time for the blocks that are waited for.
+    """
+    await ended(api, await submitted(api))
+    held, took = "/api/v1/ledger/client/owner/receipt", "/api/v1/energy/client/owner/receipt"
+    final, month = b"", b""
+
+    async def is_final() -> bool:
+        nonlocal final
+        answer = await api.get(held, params={"final": "true", "published": "true"})
+        assert answer.status_code in (200, 409), answer.text
+        final = answer.content
+        return answer.headers.get("ambient-receipt") == "final"
+
+    async def is_counted() -> bool:
+        nonlocal month
+        answer = await api.get(took)
+        month = answer.content
+        return answer.status_code == 200 and check_account(month).leaf is not None
+
+    await until(is_counted)
+    await until(is_final, within_s=120)
+    far = {"since": "999999999-7", "final": "true"}
+    later = await api.get(held, params=far)
+    report = await checked(api, final, final="true")
+    foreign = await checked(api, final, account="client/else")
+    damaged = await checked(api, final[:-3] + b"abc")
+
+    assert (later.status_code, later.headers["retry-after"]) == (409, "1")
+    assert later.headers["ambient-receipt-since"] == "999999999-7"
+    assert check_account(final).name == "client/owner"
+    assert (check_account(month).leaf or {})["results"] >= 1
+    assert (report["holds"], report["kind"], report["name"]) == (True, "account", "client/owner")
+    assert report["block"]["height"] >= 1
+    assert (foreign["holds"], foreign["link"]) == (False, "account")
+    assert (damaged["holds"], damaged["link"]) == (False, "file")
+
+
+async def checked(api: httpx.AsyncClient, data: bytes, **demands: str) -> dict[str, Any]:
+    """What the API says of a receipt."""
+    answer = await api.post("/api/v1/receipts/verify", content=data, params=demands)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found

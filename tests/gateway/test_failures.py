@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from gateway.errors import AddressTaken, SettingsRefused, TokensUnusable
 from gateway.service import run
 from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
+from tests.command import ambient as run_ambient
 from tests.conftest import SMALL
 from tests.gateway.conftest import gateway, opened
 
@@ -128,13 +128,12 @@ def test_settings_out_of_range_are_named(tmp_path: Path, wrong: dict[str, object
 def test_the_command_makes_lists_and_ends_tokens(tmp_path: Path) -> None:
     """A token is printed once; the list has everything but its secret; ended, it is gone."""
 
-    def ambient(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ambient", "token", *arguments, "--tokens", str(tmp_path / "t.json")]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    def ambient(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return asyncio.run(run_ambient("token", *arguments, "--tokens", str(tmp_path / "t.json")))
 
     made = json.loads(ambient("create", "ci", "--role", "client", "--client", "bot", "--json").stdout)
     caller = Tokens(tmp_path / "t.json").caller(made["token"])
-    listed = ambient("list").stdout
+    listed = ambient("list").stdout.decode()
     ended = ambient("revoke", "ci")
     again = ambient("revoke", "ci")
 

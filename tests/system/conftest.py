@@ -1,5 +1,6 @@
 """One healthy cluster of real processes for all system tests that break nothing."""
 
+import os
 from collections.abc import AsyncIterator
 from subprocess import CompletedProcess
 
@@ -8,8 +9,13 @@ import pytest_asyncio
 
 from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, Supervisor
-from tests.calling import ambient
+from tests.command import ambient
 from tests.system.logs import Cli
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks(forks: None) -> None:
+    """All clusters here are forked from one process."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -29,10 +35,15 @@ async def client(shared: Supervisor) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def cli(shared: Supervisor) -> Cli:
-    """Run the command `ambient` against the shared cluster."""
+    """Run the command `ambient` against the shared cluster, as a user would."""
 
     async def run(*arguments: str, stdin: bytes = b"") -> CompletedProcess[bytes]:
-        where = {"NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys", "AMBIENT_CLIENT": "cli"}
-        return await ambient(*arguments, stdin=stdin, **where)
+        environment = {
+            **os.environ,
+            "NATS_URL": shared.nats,
+            "AMBIENT_CLUSTER": "sys",
+            "AMBIENT_CLIENT": "cli",
+        }
+        return await ambient(*arguments, stdin=stdin, environment=environment)
 
     return run

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
-from subprocess import PIPE
 
 from ambient.cli.exits import Exit
 from ambient.client import Client
@@ -14,6 +12,7 @@ from bus.connection import Bus
 from bus.reader import Entry, LogReader
 from bus.signing import VERDICTS, Identity, open_signed
 from bus.streams import last_sequence
+from tests.command import ambient
 from tests.system.logs import GUESTS, Cli, running
 
 _ADD = GUESTS / "add.wasm"
@@ -24,11 +23,8 @@ _AUDIT_EVERY_S = 2.0
 async def _audit(cluster: Supervisor, *options: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of the command."""
     environment = {**os.environ, "NATS_URL": cluster.nats, "AMBIENT_CLUSTER": cluster.plan.cluster}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ambient", "audit", *options, stdout=PIPE, stderr=PIPE, env=environment
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode(), err.decode()
+    done = await ambient("audit", *options, environment=environment)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 async def _load(cluster: Supervisor, client: Client, kills: dict[int, str]) -> None:

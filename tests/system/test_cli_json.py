@@ -16,7 +16,8 @@ from ambient.cli.output import print_json
 from ambient.client import Client
 from ambient.cluster import Supervisor
 from ambient.demo.stage import Stage
-from tests.calling import documented
+from tests.command import started
+from tests.documented import documented
 from tests.system.logs import GUESTS, Cli
 
 ADD = (str(GUESTS / "add.wasm"), "1", "2", "--entry", "add")
@@ -45,6 +46,7 @@ CALLS = {
 }
 """In this order."""
 ELSEWHERE = {"balance", "energy", "credit", "burn", "verify", "receipt", "up", "server", "demo"}
+USERS = {"user add", "user remove", "user list"}
 """What needs an anchor, or is a cluster of its own: their answers are compared where they are tested, `documented` with the command's name."""
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 ERRORS = {
@@ -77,7 +79,7 @@ def test_no_command_is_left_out() -> None:
     """Every command's answer is documented, and compared with the documentation here or where the command is tested."""
     tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
 
-    assert set(CALLS) | ELSEWHERE == set(ANSWERS)
+    assert set(CALLS) | ELSEWHERE | USERS == set(ANSWERS)
     assert [command for command in ELSEWHERE if f'documented("{command}", ' not in tests] == []
 
 
@@ -102,14 +104,10 @@ async def test_what_the_guest_is_told_is_no_option(cli: Cli) -> None:
 
 async def test_a_server_says_where_it_listens(tmp_path: Path) -> None:
     """As documented, once it does."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ambient", "server", "--port", "0", "--data", str(tmp_path), "--json"),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    told = await asyncio.wait_for(process.stdout.readline(), 60)
-    process.terminate()
-    code = await asyncio.wait_for(process.wait(), 60)
+    async with started("server", "--port", "0", "--data", str(tmp_path), "--json") as server:
+        told = await server.says(server.out)
+        server.child.terminate()
+        code = await asyncio.wait_for(server.child.wait(), 60)
 
     assert documented("server", told)[0]["nats"].startswith("nats://127.0.0.1:")
     assert code == Exit.OK

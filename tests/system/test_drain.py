@@ -22,6 +22,7 @@ async def test_a_drained_node_gives_back_what_does_not_finish_and_works_when_it_
     cli: Cli, client: Client, shared: Supervisor
 ) -> None:
     """The command waits and tells of each step; `nodes`, `why`, `health` and `doctor` say that it drains; undrain gives the task back."""
+    await client.run(LOOP, limits={"fuel": 1}, place={"node": "node-2"}, check=False)  # now it has the module
     task = await client.submit(LOOP, limits=ENDLESS, place={"node": "node-2"})
     async with asyncio.timeout(30):
         while not any(node.node == "node-2" and node.open for node in await client.nodes()):

@@ -17,7 +17,8 @@ from ambient.cluster import ClusterPlan, Supervisor
 from ambient.doctor import examine
 from ambient.errors import TaskUnknown
 from ambient.settings import ConnectionSettings
-from tests.calling import ambient, documented
+from tests.command import ambient
+from tests.documented import documented
 from tests.system.logs import GUESTS
 
 ROOT = Path(__file__).resolve().parents[2]

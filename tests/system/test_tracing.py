@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import signal
-import sys
-from subprocess import PIPE
 
 from ambient.client import Client
 from ambient.cluster import Supervisor
 from bus.trace import trace_id
+from tests.command import started
 from tests.system.logs import GUESTS
 from tests.tracing.collector import Collector
 
@@ -16,21 +14,20 @@ from tests.tracing.collector import Collector
 async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Client) -> None:
     """Two nodes, decided once, judged once; the process ends in order and has sent everything."""
     environment = {**os.environ, "NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys"}
-    async with Collector() as collector:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ambient", "trace", "--to", collector.url), env=environment, stderr=PIPE
-        )
-        assert process.stderr is not None
-        while b'"event": "tracing"' not in await asyncio.wait_for(process.stderr.readline(), 30):
-            pass
+    async with (
+        Collector() as collector,
+        started("trace", "--to", collector.url, environment=environment) as tracer,
+    ):
+        await tracer.says(tracer.error, b'"event": "tracing"')
         verdict = await client.run(GUESTS / "add.wasm", 1, 2, entry="add", id="traced", verify="quorum:2/2")
         await collector.wait_for(5)
-        process.send_signal(signal.SIGTERM)
-        _, rest = await asyncio.wait_for(process.communicate(), 30)
+        tracer.child.terminate()
+        code = await asyncio.wait_for(tracer.child.wait(), 30)
+        said = tracer.error.read_bytes()
 
     assert verdict.value == 3
-    assert process.returncode == 0
-    assert b'"sent": 5, "lost": 0' in rest
+    assert code == 0
+    assert b'"sent": 5, "lost": 0' in said
     assert sorted(collector.names) == ["decide", "judge", "run", "run", "task"]
     [trace] = {
         span.trace_id.hex()

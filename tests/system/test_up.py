@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +12,12 @@ from typing import Any
 import psutil
 
 from ambient.client import connect
-from tests.calling import documented
+from ambient.cluster.forks import Child
+from tests.command import ambient, started
+from tests.documented import documented
 from tests.system.logs import GUESTS
+
+_FREE_PORTS = ("--port", "0", "--http-port", "0")
 
 
 def _described(data: Path) -> dict[str, Any]:
@@ -27,37 +30,13 @@ def _pid(data: Path, name: str) -> int | None:
 
 
 @asynccontextmanager
-async def _up(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _up(data: Path) -> AsyncIterator[Child]:
     """`ambient up` as a process, ready to serve."""
-    process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-m",
-            "ambient",
-            "up",
-            "--nodes",
-            "2",
-            "--data",
-            str(data),
-            "--port",
-            "0",
-            "--http-port",
-            "0",
-            "--json",
-        ),
-        *("--slots", "1", "--cluster", "up"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        [told] = documented("up", await asyncio.wait_for(process.stdout.readline(), 60))
+    options = ("--nodes", "2", "--data", str(data), *_FREE_PORTS, "--json", "--slots", "1", "--cluster", "up")
+    async with started("up", *options) as up:
+        [told] = documented("up", await up.says(up.out))
         assert told == _described(data)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        yield up.child
 
 
 async def _gone(pids: list[int]) -> None:
@@ -119,22 +98,7 @@ async def test_a_restarted_cluster_remembers_its_verdicts(tmp_path: Path) -> Non
 async def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     """A second cluster in the same folder is refused with what to do about it."""
     async with _up(tmp_path):
-        second = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-m",
-                "ambient",
-                "up",
-                "--data",
-                str(tmp_path),
-                "--port",
-                "0",
-                "--http-port",
-                "0",
-            ),
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, said = await asyncio.wait_for(second.communicate(), 30)
+        second = await ambient("up", "--data", str(tmp_path), *_FREE_PORTS)
 
         assert second.returncode == 2
-        assert b"already runs" in said
+        assert b"already runs" in second.stderr

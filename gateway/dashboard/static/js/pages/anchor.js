@@ -1,31 +1,19 @@
-// The proof: signed states of the log of verdicts, their publication on Bitcoin, and the check of a receipt that somebody was handed.
+// The proof: signed states of the log of verdicts, their publication on Bitcoin, and a place to check a receipt that somebody was handed.
 
 import { fill, h } from "../dom.js";
 import * as say from "../format.js";
 import { throttled } from "../live.js";
-import { blank, bones, dropZone, facts, panel, trouble } from "../parts.js";
-import { taskLink } from "../sentences.js";
+import { blank, bones, facts, panel, trouble } from "../parts.js";
+import { receiptPanel } from "../receipt-panel.js";
 
 const TONES = { final: "good", stranded: "bad", reorged: "alarm" };
 
 export function open({ live, api, announce }) {
-  const log = h("div", {}, bones(3)), checkpoints = h("div", {}, bones(5)), publications = h("div", {}, bones(5)), found = h("div", { role: "status" });
-  const check = async (file) => {
-    fill(found, h("p.quiet", {}, `Checking ${file.name}…`));
-    try {
-      const report = await api.verifyReceipt(await file.arrayBuffer());
-      fill(found, verdictOn(report, file.name));
-      announce(report.holds ? "The receipt holds" : `The receipt does not hold: ${report.error}`);
-    } catch (error) {
-      fill(found, trouble(error));
-    }
-  };
+  const log = h("div", {}, bones(3)), checkpoints = h("div", {}, bones(5)), publications = h("div", {}, bones(5));
   const element = h("div.page", {}, h("div.page-head", {}, h("h1", {}, "Anchor"), h("p", {}, "what was accepted, sealed so that nobody can change it unseen")),
     h("div.columns", {},
       h("div.stack.w-7", {}, panel("On Bitcoin", { note: "newest first" }, publications), panel("Checkpoints", { note: "newest first" }, checkpoints)),
-      h("div.stack.w-5", {}, panel("Check a receipt", { note: null }, h("div.stack", {},
-        dropZone({ name: "receipt", label: "A receipt file", hint: "drop it here, or choose it; ambient verify does the same offline", accept: ".receipt,.json,*/*", onFile: check }), found)),
-      panel("The log", { note: null }, log))));
+      h("div.stack.w-5", {}, receiptPanel({ api, announce }), panel("The log", { note: null }, log))));
 
   async function update() {
     try {
@@ -68,14 +56,4 @@ function publicationTable(publications) {
     h("td", {}, h("code", { title: each.txid }, say.short(each.txid, 16)), h("div.faint", {}, each.network || each.chain)),
     h("td.number", {}, each.height ? say.count(each.height) : "–"), h("td.number", {}, `${say.count(each.fee_sat)} sat`),
     h("td", {}, Object.entries(each.roots).map(([origin, size]) => h("div", { title: origin }, origin === "ledger" ? `ledger, epoch ${say.count(size)}` : say.several(size, "verdict")))))));
-}
-
-function verdictOn(report, name) {
-  if (!report.holds) {
-    return h("div.problem", { role: "alert" }, h("strong", {}, `${name} does not hold`), h("span", {}, report.error), report.link && h("div.faint", {}, `broken link: ${report.link}`));
-  }
-  return h("div.stack", {}, h("div.said-good", {}, h("strong", {}, `${name} holds`), h("div", {}, report.kind === "account" ? `what ${report.name} held` : ["task ", taskLink(report.name), ` ended as ${report.status}`])),
-    h("ul.stack", {}, report.proven.map((each) => h("li", {}, h("span.state.good", {}, "shown"), h("div.break", {}, each))), report.unproven.map((each) => h("li", {}, h("span.state.gone", {}, "not shown"), h("div.quiet.break", {}, each)))),
-    facts([["Output", report.output_digest && h("code", { title: report.output_digest }, say.short(report.output_digest, 24))], ["Entry", `number ${say.count(report.leaf)} of ${say.count(report.size)}, from 0`],
-      ["Block", report.block && `${say.count(report.block.height)}, by its clock ${say.moment(report.block.time_s * 1000)}`], ["Nodes", Object.keys(report.nodes).join(", ")]]));
 }
