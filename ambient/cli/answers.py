@@ -85,9 +85,10 @@ ANSWERS = {
     "token": Answer("The tokens that there are.", (list[TokenShown],)),
     "token list": Answer("The tokens that there are.", (list[TokenShown],)),
     "token create": Answer("The token, once.", (TokenMade,)),
+    "user": Answer("Those who are let in.", (list[UserShown],)),
+    "user list": Answer("Those who are let in.", (list[UserShown],)),
     "user add": Answer("Who is let in now.", (UserAdded,)),
     "user remove": Answer("Whether there was such a user.", (UserRemoved,)),
-    "user list": Answer("Those who are let in.", (list[UserShown],)),
     "token revoke": Answer("How many tokens are ended.", (TokensEnded,)),
 }
 """By command; `PROCESSES` print none."""

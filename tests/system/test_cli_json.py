@@ -46,7 +46,7 @@ CALLS = {
 }
 """In this order."""
 ELSEWHERE = {"balance", "energy", "credit", "burn", "verify", "receipt", "up", "server", "demo"}
-USERS = {"user add", "user remove", "user list"}
+USERS = {"user", "user list", "user add", "user remove"}
 """What needs an anchor, or is a cluster of its own: their answers are compared where they are tested, `documented` with the command's name."""
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 ERRORS = {
