@@ -33,7 +33,7 @@ demo: $(BIN)/.all
 	@$(BIN)/ambient demo $${KEEP:+--keep}
 
 test: $(BIN)/.dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
 # A thousand of them are part of `make test` already.
 SEEDS = 10000

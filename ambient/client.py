@@ -67,13 +67,16 @@ def connect(
 
 
 class Client(Questions):
-    """A connection to one cluster in the name of one client. Made by `connect`; for one event loop."""
+    """A connection to one cluster in the name of one client. Made by `connect`; for one event loop. `path` is what logs call the way its tasks came in."""
 
-    def __init__(self, url: str, *, cluster: str, client: str, timeout_s: float | None = 5.0) -> None:
+    def __init__(
+        self, url: str, *, cluster: str, client: str, timeout_s: float | None = 5.0, path: str = "sdk"
+    ) -> None:
         self.url = url
         self.cluster = cluster
         self.name = client
         self._timeout_s = timeout_s
+        self._path = path
         self._courier: Courier | None = None
         self._preparation: Preparation | None = None
 
@@ -102,7 +105,7 @@ class Client(Questions):
             bus = await Bus.connect(
                 self.url, cluster=self.cluster, name=f"ambient {self.name}", timeout_s=self._timeout_s
             )
-        self._courier = Courier(bus, self.name)
+        self._courier = Courier(bus, self.name, self._path)
         self._preparation = Preparation(self._courier.blobs, self.name)
         await self._courier.open()
 

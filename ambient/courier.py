@@ -27,6 +27,7 @@ from bus.blobs import Blobs
 from bus.connection import Bus, Received
 from bus.errors import BlobCorrupt, BlobMissing, BusError, LogFull, Malformed, Stopped, StreamMissing
 from bus.messages import Pending, Refused, Verdict, VerdictLine
+from bus.steps import STEPS, about, path_header
 from bus.wire import decode, decoder, split_lines
 from bus.writer import OpenWriter
 
@@ -52,11 +53,12 @@ _FETCH_TRIES = 5
 
 
 class Courier:
-    """One client's traffic; `name` is the client's token."""
+    """One client's traffic; `name` is the client's token, `path` how its tasks are said to have come in (`bus.steps`)."""
 
-    def __init__(self, bus: Bus, name: str) -> None:
+    def __init__(self, bus: Bus, name: str, path: str) -> None:
         self.bus = bus
         self.name = name
+        self._path = path
         self.blobs = Blobs(bus, name)
         self.outstanding = Outstanding(name)
         self._inquiry = Inquiry(bus, self.outstanding, self._settle)
@@ -66,6 +68,7 @@ class Courier:
             bus.subjects.submit(name),
             on_durable=self._on_durable,
             on_refused=self._on_not_stored,
+            headers=path_header(path),
         )
         self._cancels: OpenWriter[asyncio.Future[None] | None] = OpenWriter(
             bus,
@@ -175,6 +178,9 @@ class Courier:
                 # An id that the caller chose may be that of an old task, of whose verdict no notice will come.
                 self._inquiry.later(entry, now, soon=bool(entry.digest))
             entry.sink.stored(entry)
+        if STEPS.on:
+            for entry in entries:
+                STEPS.tell("asked", **self._about(entry.name, self._path), sequence=sequence)
         for entry, refused in refusals:
             _reject(entry, refused)
 
@@ -229,7 +235,12 @@ class Courier:
         self._returned_at = self._loop.time()
         self._inquiry.all_at_once()
 
+    def _about(self, task: str, path: str) -> dict[str, str]:
+        return about(self.bus.subjects.cluster, task, path)
+
     def _settle(self, verdict: Verdict) -> None:
+        if STEPS.on:
+            STEPS.tell("answered", **self._about(verdict.task, verdict.path), status=verdict.status)
         for entry, other_body in self.outstanding.settle(verdict):
             if other_body is not None:
                 entry.sink.broken(entry, other_body)
@@ -248,7 +259,8 @@ class Courier:
                 reason = f"{verdict.task} is verified, but its output cannot be had: {error}"
                 entry.sink.broken(entry, OutputUnavailable(reason, TaskVerdict(verdict)))
             else:
-                _log.warning("output of a failed task not found", task=verdict.task, reason=str(error))
+                named = self._about(verdict.task, verdict.path)
+                _log.warning("output of a failed task not found", **named, reason=str(error))
                 entry.sink.settled(entry, verdict, None)
         except asyncio.CancelledError:
             entry.sink.broken(

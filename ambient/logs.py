@@ -4,13 +4,25 @@ Guarantees that importing and using the SDK prints nothing on standard output: w
 until the program says otherwise with `logging` (logger names `ambient…` and `bus…`) or with `structlog.configure`.
 """
 
+import os
+
 import structlog
 
-__all__ = ["keep_quiet"]
+from bus.steps import STEPS
+
+__all__ = ["keep_quiet", "steps_wanted"]
+
+_YES = frozenset({"1", "true", "yes"})
+
+
+def steps_wanted() -> bool:
+    """Whether `AMBIENT_LOG_TASKS` asks for a line for each step of each task."""
+    return os.environ.get("AMBIENT_LOG_TASKS", "").lower() in _YES
 
 
 def keep_quiet() -> None:
     """Send structlog's lines to `logging`, unless the program has configured structlog itself."""
+    STEPS.on = STEPS.on or steps_wanted()
     if structlog.is_configured():
         return
     structlog.configure(

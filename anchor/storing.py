@@ -15,6 +15,8 @@ from anchor.folder import Folder
 from anchor.messages import Message
 from anchor.part import Part
 from anchor.receipt.note import Checkpoint
+from anchor.steps import tell
+from bus.steps import STEPS
 from folds.runs import Run
 
 __all__ = ["Stored", "Storing"]
@@ -79,6 +81,9 @@ class Storing:
             for part in self._parts:
                 await asyncio.to_thread(part.sync)
             self.stored = stored
+        if STEPS.on:
+            for one, body in fresh:
+                tell(one, body)
         self._resume()
 
     async def retire(self) -> None:

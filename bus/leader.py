@@ -26,6 +26,7 @@ from nats.js.api import RawStreamMsg
 
 from bus.connection import Bus
 from bus.errors import BusUnavailable, StreamMissing, reason
+from bus.steps import path_of
 
 __all__ = ["LogState", "Message", "confirmed", "first_from", "state", "stored"]
 
@@ -79,6 +80,13 @@ class Message(msgspec.Struct):
     subject: str
     time: str
     data: bytes = b""
+    hdrs: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """How the tasks in it came in, as `bus.steps.path_of` has it."""
+        fields = (line.partition(b":") for line in self.hdrs.split(b"\r\n"))
+        return path_of({key.decode("latin-1"): value.strip().decode("latin-1") for key, _, value in fields})
 
     @property
     def at_ms(self) -> int:

@@ -27,6 +27,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from bus import leader
 from bus.connection import Bus
 from bus.errors import BusUnavailable, Stopped, Trimmed, reason
+from bus.steps import path_of
 
 __all__ = ["Entry", "LogReader"]
 
@@ -48,12 +49,13 @@ _SHORT_REPLY_TOKENS = 9
 
 
 class Entry(NamedTuple):
-    """One message of a log: its sequence, the server's time in ms since the epoch, its subject and its bytes."""
+    """One message of a log: its sequence, the server's time in ms since the epoch, its subject and its bytes; and the path (`bus.steps`) of its tasks."""
 
     sequence: int
     at_ms: int
     subject: str
     body: bytes
+    path: str = ""
 
 
 class LogReader:
@@ -187,7 +189,7 @@ class LogReader:
             self._gap = message.seq
             await self._look_for_gap()
         if self.position == position:  # the consumer may have been quicker
-            self._take(Entry(message.seq, message.at_ms, message.subject, message.data))
+            self._take(Entry(message.seq, message.at_ms, message.subject, message.data, message.path))
         return True
 
     def _take(self, entry: Entry) -> bool:
@@ -294,7 +296,13 @@ class LogReader:
         self._asked -= 1
         # Others are those that were asked of the leader while the consumer was being made.
         if sequence <= self.position or self._take(
-            Entry(sequence, int(tokens[at + 2]) // 1_000_000, message.subject, message.data)
+            Entry(
+                sequence,
+                int(tokens[at + 2]) // 1_000_000,
+                message.subject,
+                message.data,
+                path_of(message.headers),
+            )
         ):
             await self._ask()
 

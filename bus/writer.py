@@ -8,7 +8,7 @@ How both gather lines and report them durable: see `bus.commit`.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 from nats.js.api import RawStreamMsg
@@ -107,7 +107,7 @@ class OpenWriter[T](Writer[T]):
 
     Then `on_refused(error, tokens)` decides: True to keep trying (an outbox), False to give these lines up
     (a client, which tells its user). Without `on_refused` it keeps trying. What was sent before and had no answer may be stored, so
-    a gate that was shut meanwhile (`bus.gate`) is no reason to give it up.
+    a gate that was shut meanwhile (`bus.gate`) is no reason to give it up. `headers` go with each message.
     """
 
     def __init__(
@@ -119,9 +119,11 @@ class OpenWriter[T](Writer[T]):
         on_durable: Callable[[int, list[T]], None],
         seal: Seal = join_lines,
         on_refused: Callable[[BusError, list[T]], bool] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
         self._on_refused = on_refused
+        self._more = dict(headers or {})
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
         # Not the digest of the body: two equal submissions without an id are two tasks. And nothing that can be guessed: ids count
@@ -130,7 +132,7 @@ class OpenWriter[T](Writer[T]):
         return batch
 
     def _headers(self, batch: Batch[T]) -> dict[str, str]:
-        return {"Nats-Msg-Id": batch.message_id}
+        return {"Nats-Msg-Id": batch.message_id, **self._more}
 
     async def _recover(self, error: BaseException) -> None:
         batch = self._in_flight[0]

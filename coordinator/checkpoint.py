@@ -48,6 +48,7 @@ class _Asked(_Row):
     raw: bytes
     digest: bytes
     together: bool
+    path: str = ""
 
 
 class _Open(_Row):
@@ -70,6 +71,7 @@ class _Open(_Row):
     claimed: int
     rivals: list[_Asked]
     held: int = 0
+    path: str = ""
 
 
 class _Node(_Row):
@@ -187,9 +189,10 @@ def _packed(task: Task) -> _Open:
         task.answered_need,
         task.quiet_since_ms,
         task.claimed,
-        [_Asked(r.source, r.at_ms, r.raw, r.digest, r.together) for r in task.rivals or ()],
+        [_Asked(r.source, r.at_ms, r.raw, r.digest, r.together, r.path) for r in task.rivals or ()],
         # Of a task that was never assigned no log says yet that anything is held: whoever leads next admits it anew.
         task.held if task.attempt else 0,
+        task.path,
     )
 
 
@@ -212,7 +215,9 @@ def _asked(packed: _Open) -> tuple[Submission | None, list[Submission]]:
     """What was submitted under the name: by its owner, where that has been read, and by others."""
     own = None
     if packed.raw is not None:
-        asked = _Asked(packed.source, packed.arrival_ms, packed.raw, packed.digest, packed.together)
+        asked = _Asked(
+            packed.source, packed.arrival_ms, packed.raw, packed.digest, packed.together, packed.path
+        )
         own = _submission(packed.name, asked)
     return own, [_submission(packed.name, rival) for rival in packed.rivals]
 
@@ -220,6 +225,7 @@ def _asked(packed: _Open) -> tuple[Submission | None, list[Submission]]:
 def _unpack(fold: Fold, packed: _Open, asked: tuple[Submission | None, list[Submission]]) -> None:
     task = Task(packed.name, packed.source, packed.arrival_ms)
     task.digest, task.input, task.together = packed.digest, packed.input, packed.together
+    task.path = packed.path
     task.cancelled, task.closing, task.attempt = packed.cancelled, packed.closing, packed.attempt
     task.closing_durable = task.closing  # what is kept is durable
     task.excluded = frozenset(packed.excluded)
@@ -243,7 +249,9 @@ def _submission(name: str, asked: _Asked) -> Submission:
         raise CheckpointUnusable(
             f"task {name} is kept in a form that is not read any more: {error}"
         ) from None
-    return Submission(name, asked.source, asked.at_ms, asked.raw, asked.digest, spec, asked.together)
+    return Submission(
+        name, asked.source, asked.at_ms, asked.raw, asked.digest, spec, asked.together, asked.path
+    )
 
 
 def _hold(fold: Fold, task: Task, held: _Held) -> None:

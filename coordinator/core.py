@@ -411,5 +411,6 @@ class Core(Schedule):
                 attempt=holder.attempt,
                 lease_ms=self.attempts.lease_ms(holder),
                 spec=Raw(task.raw or b"null"),
+                path=task.path,
             )
         )

@@ -47,7 +47,7 @@ def read_entry(entry: Entry) -> list[Item]:
         token("client", client)
         documents = split_documents(entry.body)
     except Malformed as error:
-        return [_refusal(client, (entry.sequence, 0), error)]
+        return [_refusal(client, (entry.sequence, 0), error, path=entry.path)]
     read = _read_cancel if verb == "cancel" else _read_submission
     together = len(documents) > 1
     return [read(client, entry, line, document, together=together) for line, document in enumerate(documents)]
@@ -66,9 +66,8 @@ def _read_submission(client: str, entry: Entry, line: int, document: bytes, *, t
     try:
         spec = decode(raw, _SPEC)
     except Malformed as error:
-        return _refusal(
-            client, source, error, submission_name(client, _given_id(raw), source, together=together)
-        )
+        name = submission_name(client, _given_id(raw), source, together=together)
+        return _refusal(client, source, error, name, path=entry.path)
     return Submission(
         submission_name(client, spec.id, source, together=together),
         source,
@@ -77,6 +76,7 @@ def _read_submission(client: str, entry: Entry, line: int, document: bytes, *, t
         hashlib.sha256(raw).digest(),
         spec,
         together,
+        entry.path,
     )
 
 
@@ -85,7 +85,7 @@ def _read_cancel(client: str, entry: Entry, line: int, document: bytes, *, toget
     try:
         return Cancel(f"{client}.{decode(document, _CANCEL).id}", entry.sequence)
     except Malformed as error:
-        return _refusal(client, (entry.sequence, line), error)
+        return _refusal(client, (entry.sequence, line), error, path=entry.path)
 
 
 def _one_line(document: bytes) -> bytes:
@@ -104,5 +104,6 @@ def _given_id(raw: bytes) -> str | None:
         return None
 
 
-def _refusal(client: str, source: Source, error: Malformed, name: str | None = None) -> Refused:
-    return Refused(client=client, source=source, field=error.field, limit=error.limit[:2000], task=name)
+def _refusal(client: str, source: Source, error: Malformed, name: str | None = None, *, path: str) -> Refused:
+    limit = error.limit[:2000]
+    return Refused(client=client, source=source, field=error.field, limit=limit, task=name, path=path)

@@ -115,6 +115,7 @@ class Ledger:
             field=field,
             limit=limit[:2000],
             task=task.name,
+            path=task.path,
         )
         self._withdraw(task)
         self.refusals[task.source] = refusal
@@ -261,6 +262,7 @@ class Ledger:
         task.max_attempts = spec.max_attempts
         task.reward, task.price = spec.reward, spec.price
         task.together = submission.together
+        task.path = submission.path
         if spec.work.input_blob is not None:
             task.input = spec.work.input_blob[7:]
         elif spec.work.input:
@@ -283,6 +285,7 @@ class Ledger:
         task.digest = _from_hex(decision.spec)
         task.input = decision.input or NO_INPUT
         task.together = decision.together
+        task.path = decision.path
         return task
 
     def _rival(self, task: Task, submission: Submission) -> None:
@@ -332,6 +335,7 @@ class Ledger:
             field="id",
             limit="is taken by a task with another body: choose another id, or send the same bytes again",
             task=submission.name,
+            path=submission.path,
         )
 
     def _withdraw(self, task: Task) -> None:

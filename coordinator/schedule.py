@@ -171,6 +171,7 @@ class Schedule(Fold):
             input=task.input,
             verify=shape.verify,
             together=task.together,
+            path=task.path,
         )
         self.queue.drop(task)
         task.retry_at_ms = 0
@@ -244,6 +245,7 @@ class Schedule(Fold):
             replaces=_replaced(task, nodes) if task.attempt else (),
             reward=task.reward,
             price=task.price,
+            path=task.path,
         )
         holders = self.apply_assigned(decision, now_ms, 0)
         for holder, row in zip(holders, rows, strict=True):

@@ -60,5 +60,6 @@ async def _terms(settings: Settings, bus: Bus) -> None:
         decisions(tally, figures),
         servers(settings.monitors),
         host=settings.metrics_host,
+        cluster=settings.cluster,
     ):
         await serve_terms(bus, lambda: Term(bus, settings, tally, figures), name=settings.name, tally=tally)

@@ -155,6 +155,7 @@ class Submission(NamedTuple):
     digest: bytes
     spec: TaskSpec
     together: bool
+    path: str = ""
 
 
 class Task:
@@ -163,7 +164,7 @@ class Task:
     __slots__ = (
         "admitted", "answered_need", "arrival_ms", "attempt", "cancelled", "claimed", "closing", "closing_durable",
         "deadline_ms", "digest", "excluded", "held", "holders", "input", "max_attempts", "name", "need",
-        "need_after", "price", "priority", "quiet_since_ms", "raw", "retry_at_ms", "reward", "rivals", "shape",
+        "need_after", "path", "price", "priority", "quiet_since_ms", "raw", "retry_at_ms", "reward", "rivals", "shape",
         "source", "spec", "ticket", "together",
     )  # fmt: skip
 
@@ -182,6 +183,7 @@ class Task:
         self.reward = self.price = 0
         self.held = 0  # what is set aside of its client's purse
         self.together = False
+        self.path = ""
         self.admitted = False
         self.cancelled = 0  # the sequence in TASKS of the last cancel that concerns it
         self.closing = False

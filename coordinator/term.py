@@ -18,6 +18,7 @@ from bus.errors import BusError, BusUnavailable
 from bus.fence import Leadership
 from bus.lease import Lease
 from bus.reader import Entry, LogReader
+from bus.steps import STEPS
 from bus.streams import last_sequence, last_sequences
 from bus.terms import Tally, first_of
 from bus.writer import FencedWriter
@@ -32,6 +33,7 @@ from coordinator.load import Load
 from coordinator.lookups import Lookups
 from coordinator.peers import Peers
 from coordinator.settings import Settings
+from coordinator.steps import tell
 from coordinator.strategies import strategy_named
 from coordinator.trimmer import Trimmer, forget
 from folds.keeper import Keeper, Snapshot
@@ -288,6 +290,9 @@ class Term:
 
     def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
         self.core.durable(sequence, tokens, self.now_ms())
+        if STEPS.on:
+            for token in tokens:
+                tell(token)
         self._carry_out(self.core.take_instructions())
         if self._paused:
             self._pace()

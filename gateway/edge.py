@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from bus.steps import submitter_of
 from gateway.errors import Refused, TokensUnusable, TooLarge, TooMany, Unauthenticated, Unavailable
 from gateway.problems import PROBLEM_JSON, problem_of
 from gateway.rates import Buckets
@@ -141,6 +142,7 @@ class Edge:
                 _log.warning("an answer broke off", request=trace.request, path=scope["path"], exc_info=error)
                 raise
             problem, more = problem_of(error, scope["path"], trace.request)
+            trace.task = trace.task or getattr(error, "task", "")
             fields = [(name.lower().encode(), value.encode()) for name, value in more.items()]
             await answer.whole(problem.status, PROBLEM_JSON.encode(), msgspec.json.encode(problem), fields)
         finally:
@@ -217,7 +219,7 @@ class Edge:
             path=scope["path"],
             status=status,
             ms=round((time.perf_counter() - begun) * 1000, 2),
-            submitter=trace.caller.client,
+            submitter=submitter_of(trace.task) if trace.task else trace.caller.client,
             token=trace.caller.name,
             **more,
         )

@@ -108,7 +108,9 @@ def _said(error: ValidationException) -> tuple[str, str]:
 
 
 def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    problem, headers = problem_of(error, request.scope["path"], request.scope["ambient"].request)  # type: ignore[typeddict-item]  # ours, set by the edge
+    trace = request.scope["ambient"]  # type: ignore[typeddict-item]  # ours, set by the edge
+    trace.task = trace.task or getattr(error, "task", "")
+    problem, headers = problem_of(error, request.scope["path"], trace.request)
     return Response(
         msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
     )

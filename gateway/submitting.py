@@ -21,6 +21,7 @@ from bus.blobs import MAX_BLOB_BYTES, Blobs
 from bus.connection import Bus
 from bus.errors import BusError, LogFull, Malformed, StreamMissing
 from bus.messages import INLINE_LIMIT_BYTES, RoomReply, TaskSpec, Wasm
+from bus.steps import path_header
 from bus.wire import MAX_LINE_BYTES, decode, decoder, encode
 from bus.writer import OpenWriter
 from gateway.asking import answered
@@ -32,6 +33,8 @@ __all__ = ["Submitting"]
 
 _log = structlog.get_logger("gateway.submitting")
 
+PATH = "/api/v1/tasks"
+"""How tasks that are submitted here came in, as the logs of all processes name it: the path of the one resource that takes them."""
 _SPEC = decoder(TaskSpec)
 _RULE = re.compile("`(\\w+)` (must .*)", re.DOTALL)
 """How the contract's own rules, which no type says, are worded."""
@@ -67,6 +70,7 @@ class _Writers:
                 subject,
                 on_durable=_tell_stored,
                 on_refused=_tell_refused,
+                headers=path_header(PATH),
             )
             writer.start()
         self._held.move_to_end(client)

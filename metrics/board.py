@@ -5,7 +5,7 @@ holds what the sources said for it and nothing of an earlier one. The rest of `m
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -13,6 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar
 
+from bus.subjects import DEFAULT_CLUSTER
+from bus.trace import trace_id
 from metrics.catalogue import CATALOGUE
 from metrics.errors import NotInCatalogue
 from metrics.histogram import Bucket, Histogram
@@ -27,14 +29,15 @@ type Source = Callable[["Board"], Awaitable[None]]
 
 type _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
-_EXEMPLAR_CHARACTERS = 120
-"""OpenMetrics allows 128 for names and values of an exemplar's labels together; the name `task` has 4."""
+_EXEMPLAR_CHARACTERS = 128
+"""OpenMetrics allows so many for names and values of an exemplar's labels together."""
 
 
 class Board(Collector):
-    """Values by metric and labels; `page` asks the sources anew each time."""
+    """Values by metric and labels; `page` asks the sources anew each time. `cluster` is that of the tasks that examples name."""
 
-    def __init__(self, sources: Iterable[Source]) -> None:
+    def __init__(self, sources: Iterable[Source], cluster: str = DEFAULT_CLUSTER) -> None:
+        self._cluster = cluster
         self._sources = tuple(sources)
         self._said: dict[str, dict[tuple[str, ...], float | Histogram]] = {}
         self._registry = CollectorRegistry()
@@ -78,8 +81,31 @@ class Board(Collector):
         for name, values in self._said.items():
             family = _family(CATALOGUE[name])
             for labels, value in values.items():
-                _add(family, labels, value)
+                self._add(family, labels, value)
             yield family
+
+    def _add(self, family: _Family, labels: tuple[str, ...], value: float | Histogram) -> None:
+        """`say` has seen to it that a histogram comes to a histogram's family."""
+        if isinstance(family, HistogramMetricFamily):
+            if isinstance(value, Histogram):
+                family.add_metric(labels, [self._bucket(each) for each in value.buckets()], value.sum)
+        elif not isinstance(value, Histogram):
+            family.add_metric(labels, value)
+
+    def _bucket(self, bucket: Bucket) -> tuple[str, float] | tuple[str, float, Exemplar]:
+        bound = "+Inf" if bucket.bound == float("inf") else repr(bucket.bound)
+        example = bucket.example
+        if example is None:
+            return bound, float(bucket.total)
+        named = {"task": example.of}
+        traced = {**named, "trace_id": trace_id(self._cluster, example.of)}
+        # A long name leaves no room for its trace, a still longer one is no exemplar.
+        fitting = next(
+            (labels for labels in (traced, named) if _characters(labels) <= _EXEMPLAR_CHARACTERS), None
+        )
+        if fitting is None:
+            return bound, float(bucket.total)
+        return bound, float(bucket.total), Exemplar(fitting, example.value)
 
 
 def _family(metric: Metric) -> _Family:
@@ -90,18 +116,5 @@ def _family(metric: Metric) -> _Family:
     return GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
 
 
-def _add(family: _Family, labels: tuple[str, ...], value: float | Histogram) -> None:
-    """`say` has seen to it that a histogram comes to a histogram's family."""
-    if isinstance(family, HistogramMetricFamily):
-        if isinstance(value, Histogram):
-            family.add_metric(labels, [_bucket(each) for each in value.buckets()], value.sum)
-    elif not isinstance(value, Histogram):
-        family.add_metric(labels, value)
-
-
-def _bucket(bucket: Bucket) -> tuple[str, float] | tuple[str, float, Exemplar]:
-    bound = "+Inf" if bucket.bound == float("inf") else repr(bucket.bound)
-    example = bucket.example
-    if example is None or len(example.of) > _EXEMPLAR_CHARACTERS:
-        return bound, float(bucket.total)
-    return bound, float(bucket.total), Exemplar({"task": example.of}, example.value)
+def _characters(labels: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in labels.items())

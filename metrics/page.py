@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bus.subjects import DEFAULT_CLUSTER
 from metrics.errors import AddressTaken
 
 if TYPE_CHECKING:
@@ -26,17 +27,19 @@ _REQUEST_S = 5.0
 
 
 @asynccontextmanager
-async def exposed(port: int, *sources: "Source", host: str = LOOPBACK) -> AsyncIterator[None]:
+async def exposed(
+    port: int, *sources: "Source", host: str = LOOPBACK, cluster: str | None = None
+) -> AsyncIterator[None]:
     """Serve what `sources` say for as long as the context lasts; port 0 serves nothing and needs no prometheus-client.
 
-    Raises `AddressTaken`.
+    `cluster` is that of the tasks that they name (None: the default one). Raises `AddressTaken`.
     """
     if port == 0:
         yield
         return
     from metrics.board import Board  # noqa: PLC0415 -- a process without metrics must not pay for the library
 
-    async with serve_page(Board(sources), port, host=host) as at:
+    async with serve_page(Board(sources, cluster or DEFAULT_CLUSTER), port, host=host) as at:
         _log.info("metrics", at=f"http://{host}:{at}/metrics")
         yield
 

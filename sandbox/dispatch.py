@@ -26,7 +26,18 @@ KINDS_KEPT = 4_096
 class Ticket:
     """One job on its way through the pool; an opaque handle to whoever submitted it."""
 
-    __slots__ = ("done", "expected_ms", "job", "losses", "number", "raw", "retried", "slot", "unwanted")
+    __slots__ = (
+        "done",
+        "expected_ms",
+        "job",
+        "losses",
+        "number",
+        "pid",
+        "raw",
+        "retried",
+        "slot",
+        "unwanted",
+    )
 
     def __init__(self, number: int, job: Job, raw: Raw, done: Callable[[Outcome], None]) -> None:
         self.number = number
@@ -35,6 +46,7 @@ class Ticket:
         self.losses = 0
         self.done = done
         self.slot: int | None = None
+        self.pid = 0  # of the slot that answered, or ended under it
         self.expected_ms = 0.0
         self.retried = False
         self.unwanted = False

@@ -220,6 +220,8 @@ class Pool:
 
     def _deliver(self, slot: int, items: list[wire.Up]) -> None:
         back: list[int] = []
+        process = self._processes[slot]
+        pid = process.pid if process is not None else 0
         for number, outcome in items:
             if outcome is None:
                 back.append(number)
@@ -228,6 +230,7 @@ class Pool:
             self._stopping.pop(number, None)
             if ticket is None:
                 continue
+            ticket.pid = pid
             if outcome.reason == "unavailable" and not ticket.retried and not ticket.unwanted:
                 # Its artefact is gone or not to be trusted: compile again, once.
                 ticket.retried = True
@@ -336,6 +339,7 @@ class Pool:
             self._finish(ticket, fault("unavailable", "no slot can be started on this machine"))
 
     def _blame(self, ticket: Ticket, process: SlotProcess, ending: str) -> None:
+        ticket.pid = process.pid
         if process.overdue:
             limit = ticket.job.limits.wall_ms
             outcome = fault(

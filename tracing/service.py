@@ -10,12 +10,14 @@ import structlog
 from bus.connection import Bus
 from bus.errors import Trimmed
 from bus.reader import Entry, LogReader
+from bus.steps import STEPS
 from bus.streams import last_sequences
 from bus.subjects import LOGS
 from bus.terms import first_of, until_told
 from tracing.core import Core
 from tracing.export import Exporter
 from tracing.settings import TracingSettings
+from tracing.steps import tell
 
 __all__ = ["run"]
 
@@ -74,7 +76,11 @@ def _fold(core: Core, log: str) -> Callable[[Entry], None]:
 async def _take(core: Core, exporter: Exporter) -> None:
     while True:
         await asyncio.sleep(_TAKE_EVERY_S)
-        exporter.put(core.take(_now_ms()))
+        spans = core.take(_now_ms())
+        exporter.put(spans)
+        if STEPS.on:
+            for span in spans:
+                tell(span)
 
 
 def _now_ms() -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from bus.messages import Refused, Result, Verdict
+from bus.steps import BARE
 from bus.trace import span_id
 
 __all__ = ["Claim", "Given", "History", "Span", "Value", "refusal", "spans"]
@@ -80,6 +81,7 @@ def spans(history: History, verdict: Verdict, at_ms: int, judge: str) -> Iterato
     about: dict[str, Value] = {
         "ambient.task": verdict.task, "ambient.status": verdict.status, "ambient.module": f"sha256:{verdict.module}",
         "ambient.attempts": verdict.attempts, "ambient.fuel": verdict.fuel, "ambient.energy_j": verdict.energy_j,
+        "ambient.path": verdict.path or BARE,
     }  # fmt: skip
     yield Span("client", client, "task", trace, root, "", begin_ms, at_ms, about, error)
     for given in history.given:
@@ -128,6 +130,7 @@ def refusal(trace: str, task: str, decision: Refused, asked_ms: int, at_ms: int)
         "ambient.task": task,
         "ambient.status": "refused",
         "ambient.field": decision.field,
+        "ambient.path": decision.path or BARE,
     }
     root = span_id(trace, "refused", *decision.source)
     return Span(

@@ -131,7 +131,7 @@ class Core:
             first = task.attempts[0][1]
             same = (first.spec, first.module, first.input) == (assigned.spec, assigned.module, assigned.input)
             if not same or find_attempt(task.attempts, assigned.attempt) is not None:
-                self._ignore("contradicting decision", sequence=sequence, task=name)
+                self._ignore("contradicting decision", sequence=sequence, task=name, path=assigned.path)
                 return
         task.attempts += ((sequence, assigned),)
         if task.votes or task.faults:
@@ -166,7 +166,15 @@ class Core:
         for line, result in claims.members:
             reason = self._claim(claims.node, result, (claims.sequence, line))
             if reason:
-                self._ignore(reason, sequence=claims.sequence, line=line, task=result.task, node=claims.node)
+                task = self.open.get(result.task)
+                self._ignore(
+                    reason,
+                    sequence=claims.sequence,
+                    line=line,
+                    task=result.task,
+                    path=task.path if task is not None else "",
+                    node=claims.node,
+                )
 
     def _claim(self, node: str, result: Result, place: Place) -> str:
         """Count one result, or say why not."""
@@ -202,7 +210,8 @@ class Core:
         if reason or result.status == "fault":  # neither honest nor false: there is nothing to agree with
             self.settled.fault(result.task, node, result.attempt)
         elif self.settled.hear(result.task, node):
-            self.settled.add_late(result.task, node, agreement.of_result(result), place)
+            key, path = agreement.of_result(result), attempts[0][1].path
+            self.settled.add_late(result.task, node, key, place, path)
         return reason
 
     # -- VERDICTS --------------------------------------------------------------------------------------
@@ -230,7 +239,7 @@ class Core:
     def _fold_line(self, message: VerdictLine, place: Place) -> None:
         if type(message) is Verdict:
             if self.settled.has(message.task, message.source):
-                self._ignore("second verdict", sequence=place[0], task=message.task)
+                self._ignore("second verdict", sequence=place[0], task=message.task, path=message.path)
                 return
             counted = (*message.agree, *message.dissent)
             self._close(message.task, agreement.of_verdict(message), counted, message.source, place)

@@ -44,6 +44,7 @@ def accepted(name: str, task: OpenTask, outcome: policies.Accept) -> Verdict:
         reward=asked.reward,
         price=asked.price,
         source=asked.source,
+        path=asked.path,
     )
 
 
@@ -61,6 +62,7 @@ def given_up(task: OpenTask, why: Abandoned) -> Verdict:
         input=why.input,
         attempts=task.highest,
         source=why.source,
+        path=why.path,
     )
 
 
@@ -73,6 +75,7 @@ def undecided(name: str, task: OpenTask, outcome: policies.Inconclusive) -> Inco
         exclude=outcome.exclude,
         faulted=task.unnamed,
         reason=outcome.reason,
+        path=task.path,
     )
 
 

@@ -140,7 +140,7 @@ class Settled:
             self.owe(name, decision, assigned)
         for node, vote in task.votes.items():
             if self.hear(name, node):
-                self.add_late(name, node, vote.key, vote.place)
+                self.add_late(name, node, vote.key, vote.place, task.path)
         for node, attempt in task.faults:
             self.fault(name, node, attempt)
 
@@ -183,10 +183,10 @@ class Settled:
             if not owing.pairs:
                 del self.owing[name]
 
-    def add_late(self, name: str, node: str, key: bytes, place: Place) -> None:
+    def add_late(self, name: str, node: str, key: bytes, place: Place, path: str) -> None:
         """An answer that came after the verdict, to be written."""
         agrees = key == _key(self.warm[name])
-        self.late[name, node] = Late(task=name, node=node, agrees=agrees, evidence=place)
+        self.late[name, node] = Late(task=name, node=node, agrees=agrees, evidence=place, path=path)
 
     def forget_late(self, name: str, node: str) -> None:
         """VERDICTS holds this late answer already."""

@@ -53,6 +53,11 @@ class OpenTask:
         return f"OpenTask(attempts={len(self.attempts)}, votes=[{said}], faults={self.faults})"
 
     @property
+    def path(self) -> str:
+        """How the task came in, as far as it is known."""
+        return self.attempts[0][1].path if self.attempts else ""
+
+    @property
     def highest(self) -> int:
         """The highest attempt that is known."""
         if len(self.attempts) == 1:

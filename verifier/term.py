@@ -21,6 +21,7 @@ from bus.messages import ServiceHealth, VerdictRequest
 from bus.reader import Entry, LogReader
 from bus.service import ServiceDesk
 from bus.signing import VERDICTS, Identity
+from bus.steps import STEPS
 from bus.streams import extent, lag_behind, last_sequence, last_sequences
 from bus.terms import Tally, first_of, regained
 from bus.writer import FencedWriter
@@ -36,6 +37,7 @@ from verifier.figures import Figures
 from verifier.merge import Merge
 from verifier.notices import Notices
 from verifier.settings import VerifierSettings
+from verifier.steps import tell
 
 __all__ = ["SERVICE", "Term"]
 
@@ -344,6 +346,9 @@ class Term:
         self.core.placed(sequence, emissions)
         self._archive.keep(emissions)
         self._notices.send(emissions)
+        if STEPS.on:
+            for _, message, _ in emissions:
+                tell(message, sequence)
         if self._paused:
             self._pace()
 

@@ -48,7 +48,19 @@ def seed(task: str, spec_digest: str) -> bytes:
 class Attempt:
     """What is needed to run it, and to say what came of it. Mutable: it gathers materials and a ticket of the pool."""
 
-    __slots__ = ("decision", "input", "job", "key", "missing", "module", "number", "spec", "task", "ticket")
+    __slots__ = (
+        "decision",
+        "input",
+        "job",
+        "key",
+        "missing",
+        "module",
+        "number",
+        "path",
+        "spec",
+        "task",
+        "ticket",
+    )
 
     def __init__(self, assign: Assign, key: str) -> None:
         self.key = key
@@ -56,6 +68,7 @@ class Attempt:
         self.number = assign.attempt
         self.decision = assign.decision
         self.spec = sha256_hex(assign.spec)
+        self.path = assign.path
         self.module = ""
         self.input = ""
         self.job = _NO_JOB

@@ -10,7 +10,7 @@ import functools
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from bus.connection import Bus, Received
 from bus.errors import BusError, BusUnavailable, LogFull, Malformed
 from bus.messages import Drain, Goodbye, Instruction, Result
 from bus.signing import GOODBYE, RESULTS, Identity
+from bus.steps import BARE, STEPS
 from bus.wire import decode, decoder, encode, split_lines
 from bus.writer import OpenWriter
 from sandbox.job import Outcome
@@ -33,6 +34,7 @@ from workers.faults import Fault, crash, lied
 from workers.figures import Figures
 from workers.materials import Materials
 from workers.outbox import Outbox, Place
+from workers.steps import tell_claimed, tell_ordered, tell_ran
 
 __all__ = ["Executor"]
 
@@ -41,6 +43,14 @@ _log = structlog.get_logger("workers.executor")
 _INSTRUCTION: msgspec.json.Decoder[Instruction] = msgspec.json.Decoder(Instruction)
 _RESULT = decoder(Result)
 UPLOAD_RETRY_S = 0.5
+
+
+class Token(NamedTuple):
+    """A claim on its way: the attempt's key, its place in the outbox, and how the task came in (None: of an earlier run of this node)."""
+
+    key: str
+    place: Place
+    path: str | None
 
 
 class Executor:
@@ -81,7 +91,7 @@ class Executor:
             on_here=lambda need, data: self._follow(core.fetched(need, data)),
             on_lost=self._on_lost,
         )
-        self.writer: OpenWriter[tuple[str, Place]] = OpenWriter(
+        self.writer: OpenWriter[Token] = OpenWriter(
             bus,
             bus.subjects.stream("results"),
             bus.subjects.results(node),
@@ -113,7 +123,7 @@ class Executor:
                 continue
             key = attempt_key(result.task, result.attempt)
             self._core.remember((key,))
-            self.writer.append(line, (key, place))
+            self.writer.append(line, Token(key, place, None))
         if self._outbox.left:
             _log.info("sending what an earlier run left", claims=len(self._outbox.left))
             self._outbox.left.clear()
@@ -179,6 +189,8 @@ class Executor:
             self._spawn(self._hand_back(tuple(orders.hand_back)))
         self._pass_on(orders)
         self._changed.set()
+        if STEPS.on:
+            tell_ordered(orders)
 
     def _pass_on(self, orders: Orders) -> None:
         """What concerns the node as a whole is for others to do."""
@@ -233,20 +245,22 @@ class Executor:
     def _claim(self, answers: Sequence[tuple[Attempt, Outcome]]) -> None:
         meter = self._meter
         meter.update(time.monotonic())
-        keys: list[str] = []
+        attempts: list[Attempt] = []
         lines: list[bytes] = []
         for attempt, true_outcome in answers:
             outcome = self._distort(true_outcome) if self._fault else true_outcome
             self.figures.answered(outcome)
             result = claim(self._node, attempt, outcome, meter.charge(outcome.cpu_ms), meter.method)
+            if STEPS.on:
+                tell_ran(attempt, result)
             if result.output is None:
                 self._held_back += 1
                 self._spawn(self._store_and_publish(attempt, outcome, result))
             else:
-                keys.append(attempt.key)
+                attempts.append(attempt)
                 lines.append(encode(result))
         if lines:
-            self._publish(keys, lines)
+            self._publish(attempts, lines)
 
     def _distort(self, outcome: Outcome) -> Outcome:
         self._claimed += 1
@@ -263,36 +277,39 @@ class Executor:
                     break
                 except LogFull as error:
                     if attempt.key not in self._no_room:
-                        _log.error("an output has no room; it waits", task=attempt.key, reason=str(error))
+                        _log.error("an output has no room; it waits", **_named(attempt), reason=str(error))
                     self._no_room[attempt.key] = str(error)
                     self._tell_trouble()
                 except BusUnavailable as error:
-                    _log.debug("storing an output again", task=attempt.key, reason=str(error))
+                    _log.debug("storing an output again", **_named(attempt), reason=str(error))
                 await asyncio.sleep(UPLOAD_RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter
             self._no_room.pop(attempt.key, None)
-            self._publish([attempt.key], [encode(result)])
+            self._publish([attempt], [encode(result)])
         finally:
             self._held_back -= 1
             self._changed.set()
 
     # Claims on their way
 
-    def _publish(self, keys: Sequence[str], lines: Sequence[bytes]) -> None:
+    def _publish(self, attempts: Sequence[Attempt], lines: Sequence[bytes]) -> None:
         places = self._outbox.add(lines)
         append = self.writer.append
-        for key, line, place in zip(keys, lines, places, strict=True):
-            append(line, (key, place))
+        for attempt, line, place in zip(attempts, lines, places, strict=True):
+            append(line, Token(attempt.key, place, attempt.path))
         self._tell_trouble()
 
-    def _on_durable(self, _sequence: int, tokens: list[tuple[str, Place]]) -> None:
+    def _on_durable(self, sequence: int, tokens: list[Token]) -> None:
         if self.writer.is_idle:
             # Not before: with room for a few claims only, work that is taken now would be handed back in a moment, and cost an attempt each time.
             self._refusal = ""
-        self._core.settled([key for key, _ in tokens])
-        self._outbox.release([place for _, place in tokens])
+        self._core.settled([token.key for token in tokens])
+        self._outbox.release([token.place for token in tokens])
         self._tell_trouble()
+        if STEPS.on:
+            for token in tokens:
+                tell_claimed(token.key, token.path, sequence)
 
-    def _on_refused(self, error: BusError, tokens: list[tuple[str, Place]]) -> bool:
+    def _on_refused(self, error: BusError, tokens: list[Token]) -> bool:
         if str(error) != self._refusal:
             _log.error("results are refused; they wait", claims=len(tokens), reason=str(error))
         self._refusal = str(error)
@@ -308,6 +325,11 @@ class Executor:
         self._core.breakers.trouble(
             self._outbox.trouble or self._refusal or next(iter(self._no_room.values()), "")
         )
+
+
+def _named(attempt: Attempt) -> dict[str, str | int]:
+    """What a line in the log says of whose attempt it is about."""
+    return {"task": attempt.task, "path": attempt.path or BARE, "attempt": attempt.number}
 
 
 def _read(body: bytes) -> list[Instruction]:

@@ -14,6 +14,7 @@ from ambient.cli.serving import (
     CheckpointS,
     Data,
     LogLevel,
+    LogTasks,
     Metrics,
     MetricsHost,
     log_to_stderr,
@@ -156,10 +157,11 @@ async def anchor(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Keep the log of verdicts and the ledger, and hand out receipts. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("anchor"):
         from anchor.service import run  # noqa: PLC0415 -- an extra
         from anchor.settings import AnchorSettings  # noqa: PLC0415 -- an extra

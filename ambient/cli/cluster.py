@@ -8,6 +8,7 @@ from cyclopts import Parameter, validators
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import err, print_json
+from ambient.cli.serving import LogTasks
 from ambient.cli.starting import Starting, where_lines
 from ambient.extras import needs
 from ambient.settings import default_data, read_cluster_file
@@ -72,6 +73,7 @@ async def up(
     metrics: Annotated[
         bool, Parameter(help="Let every process serve metrics on loopback, at ports named in cluster.json.")
     ] = True,
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Start a local cluster and keep it running: what dies is started again; ctrl-C drains and stops it."""
@@ -94,6 +96,7 @@ async def up(
         strategy=strategy,
         slots=slots,
         service_options={"anchor": ("--anchor-every", str(anchor_every))},
+        log_tasks=log_tasks,
     )
     stop = stop_signals()
     starting = Starting(_steps(plan))

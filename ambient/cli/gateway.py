@@ -11,7 +11,7 @@ from cyclopts import App, Parameter, validators
 from ambient.cli.exits import Exit
 from ambient.cli.options import PORT, Connection
 from ambient.cli.output import err, out, print_json, table
-from ambient.cli.serving import LogLevel, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.serving import LogLevel, LogTasks, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.errors import Malformed
@@ -95,10 +95,11 @@ async def gateway(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Serve the REST API of a cluster. Any number may run; none of them holds anything that is not in the logs."""
-    log_to_stderr(log_level)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("gateway"):
         from gateway.service import run  # noqa: PLC0415 -- an extra
         from gateway.settings import GatewaySettings  # noqa: PLC0415

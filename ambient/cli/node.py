@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from ambient.cli.exits import NODE
 from ambient.cli.options import AT_LEAST_ONE, Connection
-from ambient.cli.serving import Data, LogLevel, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.serving import Data, LogLevel, LogTasks, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.join import JoinToken
@@ -64,10 +64,11 @@ async def run(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> int:
     """Offer this machine to the mesh. SIGTERM drains: running guests finish, the rest is handed back."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("node"):
         from workers.node import run_node  # noqa: PLC0415 -- an extra
         from workers.settings import NodeSettings  # noqa: PLC0415 -- an extra

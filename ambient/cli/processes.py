@@ -9,7 +9,16 @@ from cyclopts import Parameter, validators
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import err, print_json
-from ambient.cli.serving import SOME_TIME, CheckpointS, Data, LogLevel, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.serving import (
+    SOME_TIME,
+    CheckpointS,
+    Data,
+    LogLevel,
+    LogTasks,
+    Metrics,
+    MetricsHost,
+    log_to_stderr,
+)
 from ambient.extras import needs
 from ambient.settings import default_data
 from bus.terms import stop_signals
@@ -64,10 +73,11 @@ async def coordinator(
         ),
     ] = 3600.0,
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Decide which node runs what. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("services"):
         from coordinator.service import run  # noqa: PLC0415 -- an extra
         from coordinator.settings import Settings, Timing  # noqa: PLC0415 -- an extra
@@ -99,10 +109,11 @@ async def verifier(
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Accept or refuse what nodes claim. Any number may run; one leads, the others stand by."""
-    log_to_stderr(log_level, connection.settings.cluster)
+    log_to_stderr(log_level, connection.settings.cluster, steps=log_tasks)
     with needs("services"):
         from verifier.service import run  # noqa: PLC0415 -- an extra
         from verifier.settings import VerifierSettings  # noqa: PLC0415 -- an extra

@@ -2,18 +2,26 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import structlog
 from cyclopts import Parameter, validators
 
 from ambient.cli.options import PORT
 from ambient.cli.output import PLAIN_RENDERER
-from bus.trace import trace_id
+from bus.steps import STEPS, named
 
-__all__ = ["SOME_TIME", "CheckpointS", "Data", "LogLevel", "Metrics", "MetricsHost", "log_to_stderr"]
+__all__ = [
+    "SOME_TIME",
+    "CheckpointS",
+    "Data",
+    "LogLevel",
+    "LogTasks",
+    "Metrics",
+    "MetricsHost",
+    "log_to_stderr",
+]
 
 Data = Annotated[
     Path | None,
@@ -32,24 +40,29 @@ MetricsHost = Annotated[str, Parameter(help="Serve them at another address, for 
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], Parameter(help="What is logged to stderr.")
 ]
+LogTasks = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        env_var="AMBIENT_LOG_TASKS",
+        help="Log a line for each step of each task, too (at level info): whose it is, how it came in, its trace.",
+    ),
+]
 
 
-def log_to_stderr(level: str, cluster: str = "") -> None:
-    """Readable on a terminal, JSON lines in a log file, in which a line about a task has the id of its trace in `cluster`."""
+def log_to_stderr(level: str, cluster: str, *, steps: bool = False) -> None:
+    """Readable on a terminal, JSON lines in a log file, in which a line about a task of `cluster` names its submitter and trace.
+
+    With `steps` there is a line for each step that this process takes with a task.
+    """
     terminal = sys.stderr.isatty()
-
-    def traced(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        task = event.get("task")
-        if cluster and isinstance(task, str):
-            event["trace_id"] = trace_id(cluster, task)
-        return event
-
+    STEPS.on = steps
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            traced,
+            named(cluster),
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),

@@ -11,7 +11,6 @@ import msgspec
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
-from ambient import connect
 from ambient.cli.exits import Exit
 from ambient.cli.files import read_file
 from ambient.cli.options import Connection, Submission
@@ -63,7 +62,9 @@ class Cancelled(msgspec.Struct, frozen=True):
 def open_client(connection: Connection) -> Client:
     """The SDK with the settings of this command."""
     settings = connection.settings
-    return connect(settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=_CONNECT_S)
+    return Client(
+        settings.nats, cluster=settings.cluster, client=settings.client, timeout_s=_CONNECT_S, path="cli"
+    )
 
 
 async def run(

@@ -6,7 +6,7 @@ from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.serving import LogLevel, log_to_stderr
+from ambient.cli.serving import LogLevel, LogTasks, log_to_stderr
 from ambient.extras import needs
 
 __all__ = ["trace"]
@@ -22,11 +22,12 @@ async def trace(
         ),
     ] = 1.0,
     log_level: LogLevel = "info",
+    log_tasks: LogTasks = False,
     connection: Connection = Connection(),
 ) -> Exit:
     """Send a trace of each task that ends from now on, read from the logs: who had it, from when to when."""
     where = connection.settings
-    log_to_stderr(log_level, where.cluster)
+    log_to_stderr(log_level, where.cluster, steps=log_tasks)
     with needs("tracing"):
         from tracing.service import run  # noqa: PLC0415 -- an extra
         from tracing.settings import TracingSettings  # noqa: PLC0415 -- an extra

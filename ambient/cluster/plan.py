@@ -33,7 +33,7 @@ class ClusterPlan:
     e.g. a fault switch for the demo's liar. `service_options` are extra arguments for `coordinator`, `verifier`, `anchor` or `gateway`.
     `http_ports` are the gateways' (those not given: free ones), and `client` in whose name the token in `cluster.json` submits.
     `pages` are the ports at which processes serve metrics, by name, and `monitors` those of the servers, which coordinators tell of.
-    Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
+    With `log_tasks` each process logs a line for each step of each task. Without `fsync` what was acknowledged may be lost with the machine's power: to measure what it costs, and for nothing else.
     """
 
     data: Path
@@ -56,6 +56,7 @@ class ClusterPlan:
     service_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
     monitors: tuple[str, ...] = ()
+    log_tasks: bool = False
 
     def node_names(self) -> list[str]:
         """`node-1` … `node-N`, and the extra ones."""
@@ -105,6 +106,7 @@ class ClusterPlan:
         where = ("--nats", nats, "--cluster", self.cluster)
         kept = ("--data", str(self.data / name))
         page = ("--metrics", str(self.pages[name])) if name in self.pages else ()
-        chosen = self.service_options.get(role, ())
+        told = ("--log-tasks",) if self.log_tasks else ()
+        chosen = (*told, *self.service_options.get(role, ()))
         command = (sys.executable, "-m", "ambient", role, named, name, *where, *kept, *more, *page, *chosen)
         return ProcessPlan(name, role, command)

@@ -38,7 +38,8 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
     a result is bound to exactly what was asked. `source` is the task's (sequence, line) in TASKS. `together`
     says that it was submitted in a batch, so its notice travels in one, too. `replaces` names the nodes of earlier attempts
     that are given up (dead, gone, past their lease) and that this attempt makes good; a later attempt that replaces
-    nobody answers an `inconclusive`. `reward` and `price` are the task's, of which the first attempt sets the reward aside.
+    nobody answers an `inconclusive`. `reward` and `price` are the task's, of which the first attempt sets the reward aside. `path` says how
+    the task came in, as far as who submitted it said so: here and elsewhere it is for logs and traces alone.
     """
 
     task: str
@@ -54,6 +55,7 @@ class Assigned(Struct, frozen=True, kw_only=True, tag="assigned", tag_field="kin
     replaces: tuple[str, ...] = ()
     reward: int = 0
     price: int = 0
+    path: str = ""
 
 
 class Abandoned(Struct, frozen=True, kw_only=True, tag="abandoned", tag_field="kind", omit_defaults=True):
@@ -69,6 +71,7 @@ class Abandoned(Struct, frozen=True, kw_only=True, tag="abandoned", tag_field="k
     input: str = ""
     verify: VerifyPolicy = Signature()
     together: bool = False
+    path: str = ""
 
 
 class Refused(Struct, frozen=True, kw_only=True, tag="refused", tag_field="kind", omit_defaults=True):
@@ -79,6 +82,7 @@ class Refused(Struct, frozen=True, kw_only=True, tag="refused", tag_field="kind"
     field: str
     limit: Annotated[str, Meta(max_length=2000)]
     task: str | None = None
+    path: str = ""
 
 
 Decision = Leader | Enrolled | Assigned | Abandoned | Refused

@@ -111,14 +111,15 @@ class Goodbye(Struct, frozen=True, kw_only=True, tag="goodbye", tag_field="kind"
     leaving: bool = True
 
 
-class Assign(Struct, frozen=True, kw_only=True, tag="assign", tag_field="kind"):
-    """Run this attempt. `decision` is its sequence in ASSIGNMENTS, `spec` the very bytes the client wrote."""
+class Assign(Struct, frozen=True, kw_only=True, tag="assign", tag_field="kind", omit_defaults=True):
+    """Run this attempt. `decision` is its sequence in ASSIGNMENTS, `spec` the very bytes the client wrote, `path` the decision's."""
 
     decision: int
     task: str
     attempt: int
     lease_ms: int
     spec: Annotated[Raw, Meta(description="A TaskSpec, byte for byte as the client wrote it")]
+    path: str = ""
 
 
 class CancelAttempt(Struct, frozen=True, kw_only=True, tag="cancel", tag_field="kind"):

@@ -56,7 +56,7 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     the nodes behind them; `faulted` are nodes that failed of themselves and were not yet named in an `Inconclusive`.
     Output, fuel, trace, wall time and peak memory are those of the first agreeing result; `energy_j` is
     the sum over all counted ones, and `energy_each` what each of them says (joules and method), those that agree first, where there is
-    more than one. `reward` and `price` are the task's: see `docs/ledger.md` for who is paid what.
+    more than one. `reward` and `price` are the task's: see `docs/ledger.md` for who is paid what. `path` is the decision's.
     """
 
     task: str
@@ -115,6 +115,8 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     """For 10⁹ fuel to each node that agrees, in msat."""
     source: tuple[int, int] = (0, 0)
     """Place (sequence, line) of the task in TASKS."""
+    path: str = ""
+    """How it came in, as far as who submitted it said so: `cli`, `sdk`, the path of a URL; empty else."""
 
 
 class Inconclusive(
@@ -132,15 +134,17 @@ class Inconclusive(
     exclude: tuple[str, ...] = ()
     faulted: tuple[str, ...] = ()
     reason: str = ""
+    path: str = ""
 
 
-class Late(Struct, frozen=True, kw_only=True, tag="late", tag_field="kind"):
+class Late(Struct, frozen=True, kw_only=True, tag="late", tag_field="kind", omit_defaults=True):
     """A result that came after its task's verdict: it changes no verdict, but the node's reputation."""
 
     task: str
     node: str
     agrees: bool
     evidence: tuple[int, int]
+    path: str = ""
 
 
 VerdictLine = Verdict | Inconclusive | Late | Leader

@@ -46,7 +46,7 @@ ROWS = (
     ),
     Metric(
         "ambient_task_seconds", "histogram", ("status",),
-        "From submitted to the verdict; the exemplar of a bucket names its newest task, for `ambient why`.",
+        "From submitted to the verdict; the exemplar of a bucket names its newest task, for `ambient why`, and that task's trace.",
         STAGE_S,
     ),
     Metric(

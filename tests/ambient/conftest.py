@@ -103,7 +103,7 @@ class ScriptedCluster:
         self._sender.cancel()
         await asyncio.gather(self._sender, return_exceptions=True)
 
-    async def until(self, fact: Callable[[], bool], timeout_s: float = 20) -> None:
+    async def until(self, fact: Callable[[], bool], timeout_s: float = 60) -> None:
         """Wait for a fact about this cluster."""
         async with asyncio.timeout(timeout_s):
             while not fact():

@@ -34,7 +34,7 @@ from bus.streams import extent, last_sequence
 from bus.wire import encode, split_lines
 from tests.anchor import receipts
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 EVERY_S = 0.02
 type Line = Leader | Opened | Signed | Unlogged | LedgerState | Ordered | Publication
 _LINE: msgspec.json.Decoder[Line] = msgspec.json.Decoder(

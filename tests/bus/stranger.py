@@ -25,6 +25,6 @@ async def publish_raw(url: str, subject: bytes, body: bytes, headers: bytes | No
 
 
 async def _pong(reader: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (line := await reader.readline()).startswith(b"PONG"):
             assert line, "the server hung up"

@@ -13,7 +13,7 @@ from bus.streams import StreamLimits, ensure_streams
 async def test_each_of_many_in_flight_gets_its_own_sequence(bus: Bus) -> None:
     """Hundreds under way at once, on one reply subject: none is mixed up, none is left waiting."""
     answers = [await bus.acks.publish(bus.subjects.submit("me"), b"%d" % n, {}) for n in range(300)]
-    sequences = await asyncio.wait_for(asyncio.gather(*answers), 20)
+    sequences = await asyncio.wait_for(asyncio.gather(*answers), 60)
     stream = bus.subjects.stream("tasks")
     for place in (0, 1, 150, 298, 299):
         stored = await bus.js.get_msg(stream, seq=sequences[place])
@@ -32,7 +32,7 @@ async def test_a_refused_sequence_refuses_what_follows_it(bus: Bus) -> None:
         )
         for expected in (0, 5, 6)
     ]
-    refusals = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 20)
+    refusals = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 60)
 
     assert all(isinstance(refusal, StreamRefusal) for refusal in refusals)
     assert {refusal.code for refusal in refusals if isinstance(refusal, StreamRefusal)} <= WRONG_SEQUENCE
@@ -74,7 +74,7 @@ async def test_who_gives_up_waiting_leaves_nothing_behind(bus: Bus) -> None:
     """A cancelled future is forgotten, and its late answer disturbs nobody."""
     answer = await bus.acks.publish(bus.subjects.submit("me"), b"x", {})
     answer.cancel()
-    later = await asyncio.wait_for(await bus.acks.publish(bus.subjects.submit("me"), b"y", {}), 5)
+    later = await asyncio.wait_for(await bus.acks.publish(bus.subjects.submit("me"), b"y", {}), 60)
 
     assert later == 2
     assert bus.acks._waiting == {}

@@ -46,7 +46,7 @@ async def bodies(bus: Bus, log: str) -> list[bytes]:
     read: list[bytes] = []
     reader = LogReader(bus, log, lambda entry: read.append(entry.body))
     reader.start()
-    await asyncio.wait_for(reader.reached(await last_sequence(bus, log)), 20)
+    await asyncio.wait_for(reader.reached(await last_sequence(bus, log)), 60)
     await reader.stop()
     return read
 
@@ -58,7 +58,7 @@ async def test_a_stopped_writer_says_so_and_cancels_nobody(bus: Bus) -> None:
     await asyncio.sleep(0)
     await writer.stop()
     await writer.stop()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
     with pytest.raises(Stopped, match="start a new one"):
         writer.append(b"x", 1)
@@ -72,12 +72,12 @@ async def test_a_stopped_reader_wakes_whoever_waits_for_it(bus: Bus) -> None:
     await asyncio.sleep(0)
     await reader.stop()
     await reader.stop()
-    outcomes = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
+    outcomes = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 60)
 
     assert isinstance(outcomes[0], Stopped)
     assert outcomes[1] is None
     with pytest.raises(Stopped, match="stopped before it reached 5"):
-        await asyncio.wait_for(reader.reached(5), 5)
+        await asyncio.wait_for(reader.reached(5), 60)
 
 
 async def test_a_line_that_fits_no_message_is_refused_and_holds_up_nothing(bus: Bus) -> None:
@@ -89,7 +89,7 @@ async def test_a_line_that_fits_no_message_is_refused_and_holds_up_nothing(bus: 
         writer.append(b"x" * (MAX_LINE_BYTES + 1), 2)
     writer.append(b"x" * MAX_LINE_BYTES, 3)
     writer.append(b"last", 4)
-    await asyncio.wait_for(writer.flushed(), 20)
+    await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
 
     assert durable == [1, 3, 4]
@@ -101,7 +101,7 @@ async def test_large_lines_travel_in_messages_that_readers_take(bus: Bus) -> Non
     writer = opened(bus, durable)
     for number in range(30):
         writer.append(b"%d" % number * 50_000, number)
-    await asyncio.wait_for(writer.flushed(), 20)
+    await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
     read = [line for body in await bodies(bus, "tasks") for line in split_lines(body)]
 
@@ -115,7 +115,7 @@ async def test_a_line_alone_goes_out_alone_and_at_once(bus: Bus) -> None:
     writer = opened(bus, durable)
     for number in range(5):
         writer.append(b"%d" % number, number)
-        await asyncio.wait_for(writer.flushed(), 5)
+        await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
 
     assert await bodies(bus, "tasks") == [b"0", b"1", b"2", b"3", b"4"]
@@ -136,7 +136,7 @@ async def test_every_message_is_sealed_as_a_whole(bus: Bus) -> None:
     writer.start()
     for number in range(300):
         writer.append(b"%d" % number, number)
-    await asyncio.wait_for(writer.flushed(), 20)
+    await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
     opened_bodies = [open_signed(body, VERDICTS, key=signer.key) for body in await bodies(bus, "verdicts")]
 
@@ -148,14 +148,14 @@ async def test_a_successor_goes_on_where_the_log_ends(bus: Bus) -> None:
     durable: list[int] = []
     first = fenced(bus, durable)
     first.append(b"1", 1)
-    await asyncio.wait_for(first.flushed(), 5)
+    await asyncio.wait_for(first.flushed(), 60)
     second = fenced(bus, durable, last=await last_sequence(bus, "assignments"))
     second.append(b"2", 2)
-    await asyncio.wait_for(second.flushed(), 5)
+    await asyncio.wait_for(second.flushed(), 60)
     first.append(b"3", 3)
 
     with pytest.raises(Fenced, match="sequence 2"):
-        await asyncio.wait_for(first.flushed(), 5)
+        await asyncio.wait_for(first.flushed(), 60)
     with pytest.raises(Fenced):
         first.append(b"4", 4)
     await first.stop()
@@ -169,13 +169,13 @@ async def test_a_log_that_was_cut_ends_its_writer(bus: Bus) -> None:
     writer = fenced(bus, [])
     for number in range(3):
         writer.append(b"x", number)
-        await asyncio.wait_for(writer.flushed(), 5)
+        await asyncio.wait_for(writer.flushed(), 60)
     await bus.js.delete_stream(bus.subjects.stream("assignments"))
     await ensure_streams(bus, StreamLimits(max_bytes=TINY))
     writer.append(b"y", 4)
 
     with pytest.raises(Fenced):
-        await asyncio.wait_for(writer.flushed(), 10)
+        await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
 
 
@@ -185,7 +185,7 @@ async def test_a_fenced_writer_names_a_missing_log(server: NatsServer) -> None:
         writer = fenced(bus, [])
         writer.append(b"x", 1)
         with pytest.raises(StreamMissing, match="ambient up"):
-            await asyncio.wait_for(writer.flushed(), 10)
+            await asyncio.wait_for(writer.flushed(), 60)
         await writer.stop()
         with pytest.raises(StreamMissing, match="ambient up"):
             await last_sequence(bus, "tasks")
@@ -204,7 +204,7 @@ async def test_a_fenced_writer_waits_for_room_in_a_full_log(server: NatsServer) 
         held = len(durable)
         config = (await bus.js.stream_info(bus.subjects.stream("assignments"))).config
         await bus.js.update_stream(config, max_bytes=200_000)
-        await asyncio.wait_for(writer.flushed(), 10)
+        await asyncio.wait_for(writer.flushed(), 60)
         await writer.stop()
         lines = [int(line[:2]) for body in await bodies(bus, "assignments") for line in split_lines(body)]
 
@@ -238,7 +238,7 @@ async def test_a_reader_begins_where_it_is_told(bus: Bus) -> None:
     read: list[Entry] = []
     reader = LogReader(bus, "tasks", read.append, start=3)
     reader.start()
-    await asyncio.wait_for(reader.reached(5), 10)
+    await asyncio.wait_for(reader.reached(5), 60)
     await reader.stop()
 
     assert [(entry.sequence, entry.body) for entry in read] == [(3, b"2"), (4, b"3"), (5, b"4")]
@@ -252,11 +252,11 @@ async def test_twins_that_write_the_same_bytes_are_still_two(bus: Bus) -> None:
     twin_durable: list[int] = []
     first, twin = fenced(bus, first_durable), fenced(bus, twin_durable)
     first.append(b"same", 1)
-    await asyncio.wait_for(first.flushed(), 5)
+    await asyncio.wait_for(first.flushed(), 60)
     twin.append(b"same", 1)
 
     with pytest.raises(Fenced):
-        await asyncio.wait_for(twin.flushed(), 5)
+        await asyncio.wait_for(twin.flushed(), 60)
     await first.stop()
     await twin.stop()
     assert (first_durable, twin_durable) == ([1], [])
@@ -283,7 +283,7 @@ async def test_an_entry_lost_on_the_way_is_read_again(bus: Bus, monkeypatch: pyt
     read: list[bytes] = []
     reader = LogReader(bus, "tasks", lambda entry: read.append(entry.body))
     reader.start()
-    await asyncio.wait_for(reader.reached(6), 10)
+    await asyncio.wait_for(reader.reached(6), 60)
     await reader.stop()
 
     assert dropped == [b"3"]
@@ -299,7 +299,7 @@ async def test_a_reader_waits_for_a_log_that_is_yet_to_be_made(server: NatsServe
         await asyncio.wait([asyncio.create_task(reader.reached(1))], timeout=0.2)
         await ensure_streams(bus, StreamLimits(max_bytes=TINY))
         await bus.js.publish(bus.subjects.submit("me"), b"first")
-        await asyncio.wait_for(reader.reached(1), 10)
+        await asyncio.wait_for(reader.reached(1), 60)
         await reader.stop()
 
     assert read == [b"first"]
@@ -317,7 +317,7 @@ async def test_while_no_consumer_can_be_had_the_leader_is_asked(
     usual: list[Entry] = []
     reader = LogReader(bus, "tasks", usual.append)
     reader.start()
-    await asyncio.wait_for(reader.reached(20), 20)
+    await asyncio.wait_for(reader.reached(20), 60)
     await reader.stop()
     add_consumer, held = bus.js.add_consumer, asyncio.Event()
 
@@ -330,11 +330,11 @@ async def test_while_no_consumer_can_be_had_the_leader_is_asked(
     read: list[Entry] = []
     reader = LogReader(bus, "tasks", read.append)
     reader.start()
-    await asyncio.wait_for(reader.reached(20), 20)
+    await asyncio.wait_for(reader.reached(20), 60)
     asked = list(read)
     held.set()
     await bus.js.publish(bus.subjects.submit("c20"), b"20")
-    await asyncio.wait_for(reader.reached(21), 20)
+    await asyncio.wait_for(reader.reached(21), 60)
     await reader.stop()
 
     assert asked == usual

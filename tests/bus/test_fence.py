@@ -31,17 +31,17 @@ async def test_nothing_that_a_stale_writer_has_in_flight_is_stored(
     successor.start()
     for number in range(successors_messages):
         successor.append(b"of the successor", number)
-        await asyncio.wait_for(successor.flushed(), 20)
+        await asyncio.wait_for(successor.flushed(), 60)
     for number in range(500):
         stale.append(b"of the stale one", number)
     stale.start()
 
     with pytest.raises(Fenced):
-        await asyncio.wait_for(stale.ended(), 20)
+        await asyncio.wait_for(stale.ended(), 60)
     assert await last_sequence(bus, "assignments") == successors_messages
     assert durable == []
     successor.append(b"of the successor", -1)
-    await asyncio.wait_for(successor.flushed(), 20)
+    await asyncio.wait_for(successor.flushed(), 60)
     await successor.stop()
 
 
@@ -54,7 +54,7 @@ async def test_a_chain_is_taken_up_after_any_message(bus: Bus) -> None:
         successor.start()
         for number in range(300):
             successor.append(b"line", life * 300 + number)
-        await asyncio.wait_for(successor.flushed(), 20)
+        await asyncio.wait_for(successor.flushed(), 60)
         await successor.stop()
 
     assert durable == list(range(900))
@@ -72,7 +72,7 @@ async def test_each_message_names_who_wrote_it(bus: Bus) -> None:
     )
     named.start()
     named.append(b"a line", 0)
-    await asyncio.wait_for(named.flushed(), 20)
+    await asyncio.wait_for(named.flushed(), 60)
     await named.stop()
     headers = (await bus.js.get_msg(bus.subjects.stream("assignments"), seq=1)).headers or {}
 

@@ -103,7 +103,7 @@ async def test_a_reader_that_stands_still_holds_a_window_and_misses_nothing(bus:
     reader = LogReader(bus, "tasks", deliver)
     tracemalloc.start()
     reader.start()
-    await asyncio.wait_for(reader.reached(1), 20)
+    await asyncio.wait_for(reader.reached(1), 60)
     await bus.round_trip_ms()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

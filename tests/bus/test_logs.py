@@ -7,8 +7,10 @@ import pytest
 
 from bus.connection import Bus
 from bus.errors import BusError, Fenced, LogFull, StreamMissing, Trimmed
+from bus.leader import first_from
 from bus.reader import Entry, LogReader
 from bus.server import NatsServer
+from bus.steps import path_header
 from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams, extent, last_sequence
 from bus.writer import FencedWriter, OpenWriter
 
@@ -31,10 +33,10 @@ async def test_a_fenced_writer_keeps_order_and_reports_each_line_once(bus: Bus) 
     writer.start()
     for number in range(1000):
         writer.append(b"%d" % number, number)
-    await asyncio.wait_for(writer.flushed(), 20)
+    await asyncio.wait_for(writer.flushed(), 60)
     reader = LogReader(bus, "assignments", read.append)
     reader.start()
-    await asyncio.wait_for(reader.reached(await last_sequence(bus, "assignments")), 20)
+    await asyncio.wait_for(reader.reached(await last_sequence(bus, "assignments")), 60)
     await reader.stop()
     await writer.stop()
 
@@ -44,6 +46,28 @@ async def test_a_fenced_writer_keeps_order_and_reports_each_line_once(bus: Bus) 
     assert len(durable) < 100
 
 
+async def test_how_a_task_came_in_is_read_with_it(bus: Bus) -> None:
+    """From the header that its writer gave it, by whichever way the entry is read; of a bare publish nothing is said."""
+    read: list[Entry] = []
+    stream, subject = bus.subjects.stream("tasks"), bus.subjects.submit("me")
+    writer: OpenWriter[None] = OpenWriter(
+        bus, stream, subject, on_durable=lambda _sequence, _tokens: None, headers=path_header("cli")
+    )
+    writer.start()
+    writer.append(b"{}", None)
+    await asyncio.wait_for(writer.flushed(), 20)
+    await bus.js.publish(subject, b"{}")
+    reader = LogReader(bus, "tasks", read.append)
+    reader.start()
+    await asyncio.wait_for(reader.reached(2), 20)
+    await reader.stop()
+    await writer.stop()
+    asked = [await first_from(bus, stream, sequence) for sequence in (1, 2)]
+
+    assert [entry.path for entry in read] == ["cli", ""]
+    assert [message.path for message in asked if message is not None] == ["cli", ""]
+
+
 async def test_a_second_writer_is_refused_and_the_first_goes_on(bus: Bus) -> None:
     """The log is the fence: a twin that expects an old sequence ends with `Fenced`, having written nothing."""
     first_durable: list[tuple[int, list[int]]] = []
@@ -51,14 +75,14 @@ async def test_a_second_writer_is_refused_and_the_first_goes_on(bus: Bus) -> Non
     first, stale = fenced(bus, first_durable), fenced(bus, stale_durable)
     first.start()
     first.append(b"1", 1)
-    await asyncio.wait_for(first.flushed(), 20)
+    await asyncio.wait_for(first.flushed(), 60)
     stale.start()
     stale.append(b"stale", 1)
 
     with pytest.raises(Fenced, match="another writer"):
-        await asyncio.wait_for(stale.ended(), 20)
+        await asyncio.wait_for(stale.ended(), 60)
     first.append(b"2", 2)
-    await asyncio.wait_for(first.flushed(), 20)
+    await asyncio.wait_for(first.flushed(), 60)
     await first.stop()
 
     assert stale_durable == []
@@ -105,7 +129,7 @@ async def test_a_full_log_refuses_with_a_reason_and_keeps_what_it_has(server: Na
         writer.start()
         for number in range(30):
             writer.append(b"x" * 1000, number)
-            await asyncio.wait_for(writer.flushed(), 20)
+            await asyncio.wait_for(writer.flushed(), 60)
         await writer.stop()
         size = (await bus.js.stream_info(bus.subjects.stream("tasks"))).state.messages
 
@@ -128,7 +152,7 @@ async def test_a_cluster_that_nobody_set_up_is_named(server: NatsServer) -> None
         )
         writer.start()
         writer.append(b"x", 1)
-        await asyncio.wait_for(writer.flushed(), 20)
+        await asyncio.wait_for(writer.flushed(), 60)
         await writer.stop()
 
     assert isinstance(refused[0], StreamMissing)
@@ -150,7 +174,7 @@ async def test_a_paused_reader_holds_a_window_and_then_gets_the_rest(bus: Bus) -
     held = len(read)
     reader._deliver = read.append
     reader.resume()
-    await asyncio.wait_for(reader.reached(durable[-1][0]), 20)
+    await asyncio.wait_for(reader.reached(durable[-1][0]), 60)
     await reader.stop()
     await writer.stop()
 
@@ -172,7 +196,7 @@ async def test_a_fold_that_raises_ends_the_reading_with_its_error(bus: Bus) -> N
     reader.start()
 
     with pytest.raises(ValueError, match="no"):
-        await asyncio.wait_for(reader.ended(), 20)
+        await asyncio.wait_for(reader.ended(), 60)
     await reader.stop()
     await writer.stop()
 
@@ -186,7 +210,7 @@ async def test_nobody_can_take_the_next_message_ahead_of_its_writer(bus: Bus) ->
     ids = []
     for number in range(3):
         writer.append(b"%d" % number, number)
-        await asyncio.wait_for(writer.flushed(), 20)
+        await asyncio.wait_for(writer.flushed(), 60)
         stored = await bus.js.get_msg(bus.subjects.stream("tasks"), seq=number + 1)
         assert stored.headers is not None
         ids.append(stored.headers["Nats-Msg-Id"])
@@ -208,22 +232,22 @@ async def test_a_reader_that_a_log_was_cut_under_says_so(bus: Bus) -> None:
     read: list[Entry] = []
     paused = LogReader(bus, "assignments", read.append)
     paused.start()
-    await asyncio.wait_for(paused.reached(10), 20)
+    await asyncio.wait_for(paused.reached(10), 60)
     paused.pause()
     await _numbers(bus, 2000)
     await bus.js.purge_stream(stream, seq=1500)
     paused.resume()
     with pytest.raises(Trimmed, match="1500"):
-        await asyncio.wait_for(paused.reached(2010), 20)
+        await asyncio.wait_for(paused.reached(2010), 60)
     late = LogReader(bus, "assignments", read.append, start=1499)
     late.start()
     with pytest.raises(Trimmed):
-        await asyncio.wait_for(late.ended(), 20)
+        await asyncio.wait_for(late.ended(), 60)
     await bus.js.purge_stream(stream)
     empty = LogReader(bus, "assignments", read.append, start=1500)
     empty.start()
     with pytest.raises(Trimmed):
-        await asyncio.wait_for(empty.reached(2010), 20)
+        await asyncio.wait_for(empty.reached(2010), 60)
     for reader in (paused, late, empty):
         await reader.stop()
 
@@ -239,7 +263,7 @@ async def test_a_reader_begins_where_a_cut_log_begins(bus: Bus) -> None:
     read: list[int] = []
     reader = LogReader(bus, "assignments", lambda entry: read.append(entry.sequence), start=11)
     reader.start()
-    await asyncio.wait_for(reader.reached(20), 20)
+    await asyncio.wait_for(reader.reached(20), 60)
     await reader.stop()
 
     assert (await extent(bus, "assignments"))[:2] == (11, 20)
@@ -254,7 +278,7 @@ async def test_a_message_that_was_removed_alone_is_passed_over(bus: Bus) -> None
     read: list[int] = []
     reader = LogReader(bus, "assignments", lambda entry: read.append(entry.sequence))
     reader.start()
-    await asyncio.wait_for(reader.reached(6), 20)
+    await asyncio.wait_for(reader.reached(6), 60)
     await reader.stop()
 
     assert read == [1, 2, 5, 6]

@@ -39,7 +39,7 @@ async def test_a_term_is_closed_before_the_next_whatever_ended_it(bus: Bus) -> N
     serving = asyncio.create_task(
         until_told(serve_terms(bus, lambda: Scripted(notes, endings.pop(0)), name="t"), stop)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(notes) < 5:
             await asyncio.sleep(0.01)
         stop.set()
@@ -89,7 +89,7 @@ async def test_a_signal_sets_the_event_once() -> None:
     """The first SIGTERM is heard; afterwards the default is back, so that a second one would end the process."""
     stop = stop_signals()
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(stop.wait(), 5)
+    await asyncio.wait_for(stop.wait(), 60)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -59,7 +59,7 @@ class Cell:
         """Stop one in order."""
         stop, running = self.running[which]
         stop.set()
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 60)
 
     async def node(self, name: str, **more: Any) -> Node:
         """Start a node, once a coordinator leads."""

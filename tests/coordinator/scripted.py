@@ -56,7 +56,7 @@ class FastClock:
         return self.begun + (time.time() - self.begun) * self.speed
 
 
-async def eventually[T](fact: Callable[[], T], timeout_s: float = 10.0) -> T:
+async def eventually[T](fact: Callable[[], T], timeout_s: float = 60.0) -> T:
     """Wait until `fact()` is true, and return it."""
     async with asyncio.timeout(timeout_s):
         while not (value := fact()):
@@ -64,7 +64,7 @@ async def eventually[T](fact: Callable[[], T], timeout_s: float = 10.0) -> T:
         return value
 
 
-async def until(ask: Callable[[], Awaitable[object]], wanted: object, timeout_s: float = 10.0) -> None:
+async def until(ask: Callable[[], Awaitable[object]], wanted: object, timeout_s: float = 60.0) -> None:
     """Ask until the answer is `wanted`; a service that does not answer yet is asked again."""
     found: object = None
     try:
@@ -118,7 +118,7 @@ class Node:
         )
         body = self.identity.seal(HELLO, [encode(Hello(node=self.name, capabilities=capabilities))])
         subject = self.bus.subjects.service("coordinator", "hello")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     return await self.bus.request(subject, body, HelloReply)

@@ -195,7 +195,9 @@ class World:
                 core.fold_anchors(entry)
 
     def _append(self, log: str, subject: str, lines: list[bytes]) -> int:
-        entry = Entry(len(self.logs[log]) + 1, self.now_ms, subject, b"\n".join(lines))
+        sequence = len(self.logs[log]) + 1
+        path = f"path-{sequence}" if log == "tasks" else ""
+        entry = Entry(sequence, self.now_ms, subject, b"\n".join(lines), path)
         self.logs[log].append(entry)
         return entry.sequence
 
@@ -412,6 +414,7 @@ def snapshot(core: Core) -> dict[str, Any]:
                 task.source,
                 task.digest,
                 task.raw,
+                task.path,
                 task.attempt,
                 task.closing,
                 task.cancelled and not task.closing,

@@ -21,7 +21,7 @@ playwright = pytest.importorskip(
 )
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect  # noqa: E402
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=45_000)
 NODES = 3
 ELSEWHERE = "lan.example"
 """A name that the browser takes for another machine: what it reaches there over plain HTTP is no secure context."""

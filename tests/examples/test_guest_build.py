@@ -71,7 +71,7 @@ def test_c_that_does_not_compile_is_named(tmp_path):
     """Likewise for the C compiler."""
     (tmp_path / "broken.c").write_text("int main(void) { return missing; }", "utf-8")
     recipe = Recipe(
-        name="broken", language="C", sources=("broken.c",), flags=("-Oz",), entry="", takes="", gives=""
+        name="broken", language="C", sources=("broken.c",), flags=("-c",), entry="", takes="", gives=""
     )
 
     with pytest.raises(build.BuildError, match="broken: correct the source"):

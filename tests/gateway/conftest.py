@@ -28,7 +28,7 @@ def _forks(forks: None) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supervisor]:
-    """Two nodes, an anchor and two gateways."""
+    """Two nodes, an anchor and two gateways; each process logs what it does with each task."""
     plan = ClusterPlan(
         data=tmp_path_factory.mktemp("gateways"),
         cluster="gw",
@@ -37,6 +37,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Supe
         anchors=1,
         gateways=2,
         client="owner",
+        log_tasks=True,
         service_options={
             "anchor": ("--anchor-every", "1", "--ledger-every-s", "1"),
             "gateway": ("--rate", "0"),
@@ -84,7 +85,7 @@ def token_for(shared: Supervisor) -> Callable[..., str]:
 
 async def known(client: httpx.AsyncClient) -> None:
     """Wait until the gateway has read the tokens anew."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.get("/api/v1/tasks?limit=1")).status_code == 401:
             await asyncio.sleep(0.1)
 

@@ -1,7 +1,9 @@
 """Nodes, figures, ledger and anchor over HTTP, and what every answer carries."""
 
 import asyncio
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 
 from ambient.cluster import Supervisor
 from anchor.receipt.account_check import check_account
+from bus.trace import trace_id
 from ledger.proof import check
-from tests.gateway.conftest import address, ended, opened, submitted, until
+from tests.gateway.conftest import address, ended, known, module, opened, submitted, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 """In the loop of the cluster, which starts again what dies."""
@@ -227,6 +230,66 @@ async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: 
         '"status": 202',
     ):
         assert told in line
+
+
+async def test_every_process_that_touched_a_task_names_it(
+    shared: Supervisor, token_for: Callable[..., str], api: httpx.AsyncClient
+) -> None:
+    """By its id, its submitter and the path of the request, with one trace: gateway, coordinator, nodes (for their slots, too), verifier, anchor."""
+    async with opened(address(shared), token_for("client", "ada")) as client:
+        await known(client)
+        wasm = await module(api)
+        order = {"module": wasm, "entry": "add", "args": [1, 2], "id": "followed"}
+        body = {**order, "verify": {"kind": "quorum", "agree": 2, "of": 2}}
+        assert (await client.post("/api/v1/tasks", json=body)).status_code == 202
+        await ended(client, "ada.followed")
+        unfit = await client.post("/api/v1/tasks", json={**order, "id": "unfit", "entry": "nothing"})
+        assert unfit.status_code == 202
+    steps = {
+        "gateway-1": {"request"},
+        "coordinator-1": {"assigned"},
+        "verifier-1": {"accepted"},
+        "anchor-1": {"logged"},
+        "node-1": {"taken", "ran", "claimed"},
+        "node-2": {"taken", "ran", "claimed"},
+    }
+
+    async def all_told() -> bool:
+        told = lines_about(shared, "ada.followed")
+        refused = lines_about(shared, "ada.unfit")["coordinator-1"]
+        return refused != [] and all(
+            wanted <= {line["event"] for line in told[who]} for who, wanted in steps.items()
+        )
+
+    await until(all_told)
+    told = lines_about(shared, "ada.followed")
+    by_slots = [
+        line["slot_pid"] for who in ("node-1", "node-2") for line in told[who] if line["event"] == "ran"
+    ]
+    (refused,) = lines_about(shared, "ada.unfit")["coordinator-1"]
+    (asked,) = (line for line in told["gateway-1"] if line.get("method") == "POST")
+
+    assert told.keys() - {who for who, lines in told.items() if not lines} == steps.keys()
+    for line in [
+        refused,
+        *(line for who in steps for line in told[who] if line.get("method", "POST") == "POST"),
+    ]:
+        assert (line["submitter"], line["path"], line["level"]) == ("ada", "/api/v1/tasks", "info")
+    assert {line["trace_id"] for who in steps for line in told[who]} == {trace_id("gw", "ada.followed")}
+    assert asked["token"].endswith("ada")
+    assert len(set(by_slots)) == 2
+    assert set(by_slots).isdisjoint(running.pid for running in shared.running.values())
+    assert (refused["event"], refused["field"]) == ("refused", "work.entry")
+
+
+def lines_about(cluster: Supervisor, task: str) -> dict[str, list[dict[str, Any]]]:
+    """What each process's log says of a task."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for name in cluster.running:
+        lines = (cluster.plan.data / "logs" / f"{name}.log").read_text().split("\n")[:-1]
+        found = [json.loads(line) for line in lines if f'"{task}"' in line]
+        told[name] = [line for line in found if line["task"] == task]
+    return told
 
 
 async def test_an_accounts_receipt_is_not_sent_again(api: httpx.AsyncClient) -> None:

@@ -61,7 +61,7 @@ async def test_a_change_of_leader_is_seen_in_the_metrics(bus: Bus, tmp_path: Pat
     stops[0].set()
     after = await until(ports[1], leads)
     stops[1].set()
-    await asyncio.wait_for(asyncio.gather(*running), 20)
+    await asyncio.wait_for(asyncio.gather(*running), 60)
 
     assert before["ambient_leading", ""] == standby["ambient_leading", ""] == 0
     assert standby["ambient_fold_lag_entries", "assignments"] == 0
@@ -85,7 +85,7 @@ async def test_a_refused_writer_is_counted(bus: Bus, tmp_path: Path) -> None:
     await bus.js.publish(bus.subjects.assignments, ABANDONED)
     second = await until(port, lambda found: leads(found) and found["ambient_leader_changes_total", ""] == 2)
     stop.set()
-    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(running, 60)
 
     assert first["ambient_fence_refusals_total", ""] == 0
     assert second["ambient_fence_refusals_total", ""] == 1

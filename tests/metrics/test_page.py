@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bus.server import free_port
+from bus.trace import trace_id
 from metrics.board import Board
 from metrics.errors import AddressTaken, NotInCatalogue
 from metrics.histogram import Histogram
@@ -28,7 +29,7 @@ async def ask(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
         await writer.wait_closed()
@@ -124,25 +125,27 @@ async def test_a_port_that_is_taken_is_named() -> None:
 
 
 async def test_a_histogram_is_told_with_examples_for_whoever_understands_them() -> None:
-    """Buckets, sum and count in both formats; OpenMetrics also names a task, unless its name is longer than the format allows."""
+    """Buckets, sum and count in both formats; OpenMetrics also names a task with its trace, as far as the format has room for a long name."""
     histogram = Histogram(STAGE_S)
     histogram.observe_of(0.04, "me.quick")
-    histogram.observe_of(3.0, "me." + "x" * 150)
+    histogram.observe_of(3.0, "me." + "x" * 82)
+    histogram.observe_of(7.0, "me." + "x" * 122)
 
     async def say(board: Board) -> None:
         board.say("ambient_task_seconds", histogram, status="verified")
 
-    board = Board([say])
+    board = Board([say], "lab")
     plain, _ = await board.page()
     modern, _ = await board.page("application/openmetrics-text; version=1.0.0")
     family, _ = openmetrics_parser.text_string_to_metric_families(modern.decode())
     buckets = {sample.labels["le"]: sample for sample in family.samples if sample.name.endswith("_bucket")}
 
-    assert buckets["0.05"].exemplar.labels == {"task": "me.quick"}
-    assert [le for le, sample in buckets.items() if sample.exemplar] == ["0.05"]
-    assert buckets["+Inf"].value == 2
+    assert buckets["0.05"].exemplar.labels == {"task": "me.quick", "trace_id": trace_id("lab", "me.quick")}
+    assert buckets["5.0"].exemplar.labels == {"task": "me." + "x" * 82}
+    assert [le for le, sample in buckets.items() if sample.exemplar] == ["0.05", "5.0"]
+    assert buckets["+Inf"].value == 3
     assert b'ambient_task_seconds_bucket{le="0.05",status="verified"} 1.0' in plain
-    assert b'ambient_task_seconds_sum{status="verified"} 3.04' in plain
+    assert b'ambient_task_seconds_sum{status="verified"} 10.04' in plain
 
 
 def test_a_histogram_has_the_bounds_of_the_catalogue() -> None:
@@ -166,7 +169,7 @@ async def test_what_one_source_fails_to_say_takes_nothing_from_the_others() -> N
         await lead(board)
 
     with capture_logs() as logged:
-        page, _ = await asyncio.wait_for(Board([break_down, say]).page(), 20)
+        page, _ = await asyncio.wait_for(Board([break_down, say]).page(), 60)
 
     assert b"ambient_page_failed_sources 1.0" in page
     assert b"ambient_leader_changes_total" in page

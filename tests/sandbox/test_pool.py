@@ -61,7 +61,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def until(fact: Callable[[], bool], timeout_s: float = 10) -> None:
+async def until(fact: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait for a fact."""
     end = time.monotonic() + timeout_s
     while not fact():

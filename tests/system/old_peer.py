@@ -63,7 +63,7 @@ class OldPeer:
             await asyncio.gather(self._beats, return_exceptions=True)
         await self._nats.close()
 
-    async def until[T](self, fact: Callable[[], T], timeout_s: float = 20) -> T:
+    async def until[T](self, fact: Callable[[], T], timeout_s: float = 60) -> T:
         """Wait until something true was heard."""
         async with asyncio.timeout(timeout_s):
             while not (found := fact()):

@@ -82,7 +82,7 @@ async def _verdict_line(bus: Bus) -> tuple[str, bytes]:
     entries: list[Entry] = []
     reader = LogReader(bus, "verdicts", entries.append)
     reader.start()
-    await asyncio.wait_for(reader.reached(await last_sequence(bus, "verdicts")), 20)
+    await asyncio.wait_for(reader.reached(await last_sequence(bus, "verdicts")), 60)
     await reader.stop()
     opened = (open_signed(entry.body, VERDICTS) for entry in entries)
     return next((key, line) for key, lines in opened for line in lines if b'"kind":"verdict"' in line)

@@ -63,7 +63,7 @@ async def test_a_stale_coordinator_that_wakes_decides_nothing(tmp_path: Path) ->
         load = asyncio.create_task(_under_load(client, cluster, {}))
         os.kill(pid, signal.SIGSTOP)
         try:
-            other = await asyncio.wait_for(_another_leader(client, leader.name), 20)
+            other = await asyncio.wait_for(_another_leader(client, leader.name), 60)
         finally:
             os.kill(pid, signal.SIGCONT)
         await asyncio.wait_for(load, 90)
@@ -82,7 +82,7 @@ async def test_a_liar_is_outvoted_and_named(tmp_path: Path) -> None:
         ):
             assert verdict.value == index + 1
             assert "liar" not in verdict.nodes
-        named = await asyncio.wait_for(_dissenter(client), 20)
+        named = await asyncio.wait_for(_dissenter(client), 60)
         logs = await read_logs(cluster)
 
     assert named == "liar"

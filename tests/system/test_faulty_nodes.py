@@ -27,7 +27,7 @@ async def _on_a_node_that_dies(cluster: Supervisor, client: Client, node: str) -
     task = await client.submit(
         _SPIN, 10**12, entry="spin", limits={"fuel": 10**13}, place={"node": node}, max_attempts=1
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.why(task)).state != "assigned":
             await asyncio.sleep(0.02)
     cluster.running[node].wanted = False

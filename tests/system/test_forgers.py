@@ -53,7 +53,7 @@ async def spinning(client: Client, node: str) -> Task:
     task = await client.submit(
         _SPIN, _A_SECOND_OR_TWO, entry="spin", limits={"fuel": 10**13}, place={"node": node}
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.why(task)).state != "assigned":
             await asyncio.sleep(0.02)
     return task

@@ -56,7 +56,7 @@ async def test_a_full_log_makes_its_writer_wait_and_costs_nothing(
         tasks = await client.submit_many(GUESTS / "add.wasm", [(n, 1) for n in range(_TASKS)], entry="add")
         await says(cluster, writer, words)
         if log == "results":
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not all("full" in node.safe_mode for node in await client.nodes()):
                     await asyncio.sleep(0.05)
         written = await last_sequence(client.bus, log)

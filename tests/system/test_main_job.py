@@ -82,7 +82,7 @@ async def test_a_running_task_can_be_cancelled(client: Client) -> None:
     await client.cancel(task)
 
     with pytest.raises(ambient.TaskCancelled):
-        await asyncio.wait_for(task.result(), 20)
+        await asyncio.wait_for(task.result(), 60)
 
 
 async def test_why_names_each_node_and_its_reason(client: Client) -> None:

@@ -32,7 +32,7 @@ async def _services(bus: Bus, data: Path) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, 60)
 
 
 def _spec(task_id: bytes) -> bytes:
@@ -108,7 +108,7 @@ async def test_what_the_sdk_of_today_sends_the_version_before_takes(bus: Bus, tm
             asked = await vcp.drain("old")
             await peer.until(lambda: peer.draining)
             await peer.leave()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (reply := await vcp.drain("old")).empty:
                     await asyncio.sleep(0.02)
         lines = [line for body in submitted for line in body.split(b"\n")]

@@ -20,6 +20,7 @@ from ambient.cluster import ClusterPlan, Supervisor
 from ambient.errors import AmbientError
 from bus.errors import BusError
 from bus.messages import ServiceHealth
+from bus.trace import trace_id
 from tests.system.logs import GUESTS
 from tests.system.prometheus import PROMETHEUS, Prometheus, prometheus
 
@@ -105,7 +106,7 @@ async def question(http: str) -> None:
         writer.write(
             f"GET /api/v1/health/live HTTP/1.1\r\nHost: {at.netloc}\r\nConnection: close\r\n\r\n".encode()
         )
-        await asyncio.wait_for(reader.read(), 10)
+        await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
 
@@ -217,9 +218,9 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
         "promtool", "check", "config", plan.data / "prometheus.yml", stdout=asyncio.subprocess.DEVNULL
     )
     assert await configured.wait() == 0
-    assert {
-        each["labels"]["task"].partition(".")[0] for found in examples for each in found["exemplars"]
-    } == {"t"}
+    named = [each["labels"] for found in examples for each in found["exemplars"]]
+    assert {each["task"].partition(".")[0] for each in named} == {"t"}
+    assert all(each["trace_id"] == trace_id(plan.cluster, each["task"]) for each in named)
     assert set(jobs) == {
         "ambient-coordinator",
         "ambient-verifier",

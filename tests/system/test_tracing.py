@@ -1,6 +1,7 @@
 """`ambient trace` beside a real cluster: a task's way is in a collector, under the id that the processes' own log lines give it."""
 
 import asyncio
+import json
 import os
 
 from ambient.client import Client
@@ -12,8 +13,9 @@ from tests.tracing.collector import Collector
 
 
 async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Client) -> None:
-    """Two nodes, decided once, judged once; the process ends in order and has sent everything."""
-    environment = {**os.environ, "NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys"}
+    """Two nodes, decided once, judged once; the process ends in order, has sent everything, and its own line names the task, too."""
+    where = {"NATS_URL": shared.nats, "AMBIENT_CLUSTER": "sys"}
+    environment = {**os.environ, **where, "AMBIENT_LOG_TASKS": "1"}
     async with (
         Collector() as collector,
         started("trace", "--to", collector.url, environment=environment) as tracer,
@@ -37,3 +39,6 @@ async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Cl
         for span in s.spans
     }
     assert trace == trace_id("sys", "tester.traced")
+    (told,) = (line for each in said.splitlines() if (line := json.loads(each))["event"] == "traced")
+    assert (told["task"], told["submitter"], told["path"]) == ("tester.traced", "tester", "sdk")
+    assert told["trace_id"] == trace

@@ -60,7 +60,7 @@ async def test_what_dies_is_started_again_and_ctrl_c_stops_it_all(tmp_path: Path
         pids += [p["pid"] for p in _described(tmp_path)["processes"]]
         process.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(process.wait(), 30)
-        await asyncio.wait_for(_gone(pids), 10)
+        await asyncio.wait_for(_gone(pids), 60)
 
     assert mode == 0o600
     assert verdict.value == 42

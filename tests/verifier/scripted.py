@@ -36,7 +36,7 @@ from verifier.settings import VerifierSettings
 TWO_OF_THREE = Quorum(agree=2, of=3)
 SPEC, MODULE, INPUT = (sha256_hex(what) for what in (b"spec", b"module", b"input"))
 CAPABILITIES = Capabilities(version="1", engine="e", cores=1, memory_mb=1, slots=1)
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 @cache

@@ -48,7 +48,7 @@ async def _judged(script: Script, first: int, count: int) -> None:
 
 
 async def _until_known(term: Term, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(term.core.settled) != count:
             await asyncio.sleep(0.02)
 
@@ -65,14 +65,14 @@ async def test_verdicts_that_were_cut_are_forgotten_by_leader_and_standby(bus: B
         async with serving(other, tmp_path / "v2", "v2") as standby:
             for term in (leader, standby):
                 await _until_known(term, 8)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while term.core.settled.old.in_memory > 1:  # nearly all of what is not warm is in runs
                         await asyncio.sleep(0.02)
             end = (await bus.js.stream_info(bus.subjects.stream("verdicts"))).state.last_seq
             await bus.js.purge_stream(bus.subjects.stream("verdicts"), seq=end)
             answers = await script.ask_verdicts(["me.t0", "me.t7"])
             for term in (leader, standby):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while "me.t0" in term.core.settled:
                         await asyncio.sleep(0.02)
             assert leader.core.settled.has("me.t7", (0, 0))

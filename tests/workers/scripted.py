@@ -18,7 +18,7 @@ from bus.wire import decode, decoder, encode, encode_all
 from workers.node import StopSwitch, run_node
 from workers.settings import NodeSettings
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 ADD = b"""(module (func (export "add") (param i32 i32) (result i32)
   local.get 0 local.get 1 i32.add))"""

@@ -95,7 +95,7 @@ async def test_what_could_not_be_said_is_not_said_later(tmp_path: Path) -> None:
             assert bus.client.pending_data_size <= len(b"PING\r\n")
             ear = Ear()
             await server.start()
-            await asyncio.wait_for(back.wait(), 10)
+            await asyncio.wait_for(back.wait(), 60)
             await bus.subscribe(bus.subjects.telemetry("*"), ear.on_message)
             heartbeat.soon()
             await ear.until(1)

@@ -457,7 +457,7 @@ async def test_the_miner_works_while_somebody_waits_and_rests_otherwise(folder: 
     work = asyncio.create_task(chain.work())
     height = chain.kernel.tip.height
     await anchor.round(root(1))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while anchor.status() != "final":
             await asyncio.sleep(0.01)
             await anchor.round()
