@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_RETRY_S",
     "AmbientError",
+    "BackupUnusable",
     "BusUnavailable",
     "ClientClosed",
     "ClusterMissing",
@@ -85,6 +86,10 @@ class TaskUnknown(AmbientError):
 
 class ClientClosed(AmbientError):
     """The client is not open: use it within `async with ambient.connect(...)`. Tasks that were submitted go on."""
+
+
+class BackupUnusable(AmbientError):
+    """A folder that is no whole backup, or cannot become one; or servers that have already what is to be restored."""
 
 
 class UsersUnusable(AmbientError):

@@ -1,7 +1,8 @@
 """The tasks that wait for nodes, in one order, grouped by what they need.
 
 Guarantees: the order is by `arrival - priority * 10 s`, fixed when a task arrives, so nothing starves (docs/adr/0008); a group that no
-node can take does not hold up the others; and what is looked at in a turn is bounded, however many groups cannot be placed.
+node can take does not hold up the others; what is looked at in a turn is bounded, however many groups cannot be placed; and what is kept of
+tasks that wait no more is no more than what waits.
 
 Groups that cannot be placed wait in two rotations: for room, looked at whenever some is released, and hopeless ones, that no node fits
 whatever its room, looked at as nodes come and change. In one rotation anybody could keep the others from free room, by
@@ -25,6 +26,9 @@ PROBES = 8
 
 HOPELESS_PROBES = 64
 """Groups that no node fitted that are looked at again at once, in rotation, when nodes may have changed."""
+
+_FEW = 1024
+"""So many that wait no more may stay behind others: to look for them costs more than they do."""
 
 _AGED = 1000
 """Groups whose first tasks are looked at for the age of the queue: clients choose how many groups there are."""
@@ -76,6 +80,7 @@ class ReadyQueue:
         self._blocked: deque[Group] = deque()
         self._hopeless: deque[Group] = deque()
         self._serial = 0
+        self._dropped = 0
         self.waiting = 0
 
     def __repr__(self) -> str:
@@ -108,6 +113,16 @@ class ReadyQueue:
         if task.ticket:
             task.ticket = 0
             self.waiting -= 1
+            self._dropped += 1
+            if self._dropped > max(_FEW, self.waiting):
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Let go of what waits no more behind others: these may wait for ever, and clients choose what they withdraw."""
+        self._dropped = 0
+        for group in self._groups.values():
+            group.entries = [each for each in group.entries if each[2].ticket == each[1]]
+            heapq.heapify(group.entries)
 
     def take(self, limit: int) -> list[tuple[Group, Waiting]]:
         """The next tasks in order, from groups that are not blocked; each is placed, or put back with `block`."""

@@ -5,7 +5,6 @@ of the verifier; retries wait, longer each time, by a jitter that depends on tas
 never passed; a task is given up for want of attempts only when nobody who might still decide it is at work.
 """
 
-import heapq
 import zlib
 from itertools import islice
 from typing import Literal
@@ -15,6 +14,7 @@ import numpy as np
 from bus.messages import Abandoned, Assigned
 from bus.wire import encode
 from coordinator.constraints import node_checks
+from coordinator.due import Due
 from coordinator.figures import Kind
 from coordinator.fold import Fold
 from coordinator.health import Floats
@@ -47,9 +47,8 @@ class Schedule(Fold):
         self.ahead_ms = 0
         """How far the time that deadlines name is ahead of the time that is passed in, which never jumps."""
         self._rng = rng
-        self._deadlines: list[tuple[int, int, Task]] = []
-        self._retries: list[tuple[int, int, Task]] = []
-        self._serial = 0
+        self._deadlines = Due()
+        self._retries = Due()
         self._wanting: list[Task] = []
         self._released = 0
 
@@ -58,7 +57,7 @@ class Schedule(Fold):
     def begin(self, task: Task, now_ms: int) -> None:
         """A task is admitted, or known from an earlier leader: see to it from now on."""
         if task.deadline_ms is not None:
-            heapq.heappush(self._deadlines, (task.deadline_ms, self._number(), task))
+            self._deadlines.add(task.deadline_ms, task)
         self.reconsider(task, now_ms)
 
     def reconsider(self, task: Task, now_ms: int) -> None:
@@ -89,13 +88,10 @@ class Schedule(Fold):
         wanting, self._wanting = self._wanting, []
         for task in wanting:
             self.reconsider(task, now_ms)
-        while self._deadlines and self._deadlines[0][0] <= now_ms + self.ahead_ms:
-            task = heapq.heappop(self._deadlines)[2]
-            if not task.closing:
-                self.abandon(task, "expired", "deadline", "its deadline passed before a verdict", now_ms)
-        while self._retries and self._retries[0][0] <= now_ms:
-            due, _, task = heapq.heappop(self._retries)
-            if task.retry_at_ms == due and not task.closing:
+        for _, task in self._deadlines.until(now_ms + self.ahead_ms):
+            self.abandon(task, "expired", "deadline", "its deadline passed before a verdict", now_ms)
+        for due_ms, task in self._retries.until(now_ms):
+            if task.retry_at_ms == due_ms:
                 task.retry_at_ms = 0
                 self._retry(task, now_ms)
 
@@ -122,17 +118,13 @@ class Schedule(Fold):
 
     def _later(self, task: Task, due_ms: int) -> None:
         task.retry_at_ms = due_ms
-        heapq.heappush(self._retries, (due_ms, self._number(), task))
+        self._retries.add(due_ms, task)
 
     def _backoff_ms(self, task: Task) -> int:
         """Doubled with each attempt; between half and the whole of it, so that what was lost together does not return together."""
         full = min(self.timing.backoff_limit_ms, self.timing.backoff_ms << min(task.attempt - 1, 20))
         share = zlib.crc32(f"{task.name}#{task.attempt}".encode()) / 2**32
         return int(full * (1 + share) / 2)
-
-    def _number(self) -> int:
-        self._serial += 1
-        return self._serial
 
     # Giving up
 

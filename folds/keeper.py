@@ -124,6 +124,7 @@ class Keeper:
             "checkpoint", positions=self.saved.positions, bytes=len(taken[1]), paused_s=round(paused_s, 4)
         )
         self._store.keep(self._remembered.runs)
+        await asyncio.to_thread(give_back)
         return True
 
     async def _seal(self) -> None:

@@ -1,7 +1,7 @@
 """What is remembered of everything that is finished: the newest in memory, the older in runs.
 
 Guarantees that what was put in is found until it is forgotten, whatever is being sealed or merged meanwhile, and that memory is
-bounded: some megabytes for the newest, two bytes for each of the rest. Forgetting goes by the place in VERDICTS and may come late,
+bounded: some megabytes for the newest, one byte for each of the rest. Forgetting goes by the place in VERDICTS and may come late,
 never early.
 
 Synchronous. Building and merging runs take tens of milliseconds and are done elsewhere (`folds.keeper`), between `to_seal` and `sealed`,
@@ -14,11 +14,11 @@ from folds.runs import KEY_BYTES, Run, key_of, probe
 
 __all__ = ["MERGED_AT_ONCE", "SEAL_AT", "Remembered"]
 
-SEAL_AT = 65_536
-"""Things in memory that are worth a run: some ten megabytes."""
+SEAL_AT = 16_384
+"""Things in memory that are worth a run: some three megabytes, which come and go every few seconds under load."""
 MERGED_AT_ONCE = 4
 """Runs of one level that become one of the next."""
-_LEVELS = 2
+_LEVELS = 3
 """A run of the top level (a million things) is not merged any further: a merge has all of it in memory."""
 
 

@@ -1,7 +1,7 @@
 """A run: finished things in one immutable block of bytes, sorted by key, that answers for a name with one read.
 
 Guarantees that a run is the same bytes wherever the same things are put into it, that its SHA-256 names it, and that what is looked up
-costs a bit test for a name that is not there and one read of a few KiB for one that is. In memory are two bytes a thing; the
+costs a bit test for a name that is not there and one read of a few KiB for one that is. In memory is one byte a thing; the
 rest stays where it is stored. Keys are hashes of names, so two names never meet but by a collision of 128 bits.
 
 Layout, little-endian: header (`HEAD`), filter words (u64), the records (16 bytes of key, `width` bytes of value) in the order of keys.
@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b, sha256
+from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -40,15 +41,16 @@ HEAD = struct.Struct("<8sIQQ")
 _BLOCK = 64
 """Records read for one look-up."""
 _WORD_RECORDS = 4
-"""Records that share a word of the filter: 16 bits each, so that about one in a hundred strangers gets by."""
+"""Records that share a word of the filter, 16 bits each as it is stored. In memory the two halves of a word are laid over each other: of a
+hundred strangers some five get by instead of one, each for a read in vain, and there may be hundreds of millions of records."""
 _PARTS = 16
 """A merge is done in so many ranges of keys, each in memory alone."""
 _FILTERED_AT_ONCE = 65_536
 _PIECE_BYTES = 1024 * 1024
 
 type Rows = NDArray[np.uint8]
-type Bytes = bytes | bytearray
-"""A run that was just made is not copied to be what it will be when it is read: it has up to fifty megabytes."""
+type Bytes = bytes | bytearray | mmap
+"""What a run is opened from is not copied: it has up to fifty megabytes."""
 type Read = Callable[[int, int], bytes]
 """`read(offset, size)` of the place where the run is stored."""
 
@@ -59,19 +61,20 @@ def key_of(name: str) -> bytes:
 
 
 class Probe(NamedTuple):
-    """A key, made ready for any number of runs: `prefix` orders it, `place` and `mask` are for the filter."""
+    """A key, made ready for any number of runs: `prefix` orders it, `place` and `mask` are for the filter, `half` for the one in memory."""
 
     key: bytes
     prefix: int
     place: int
     mask: int
+    half: int
 
 
 def probe(key: bytes) -> Probe:
     """Make a key ready."""
     low = int.from_bytes(key[8:])
     mask = 1 << (low & 63) | 1 << (low >> 6 & 63) | 1 << (low >> 12 & 63) | 1 << (low >> 18 & 63)
-    return Probe(key, int.from_bytes(key[:8]), low >> 24, mask)
+    return Probe(key, int.from_bytes(key[:8]), low >> 24, mask, (mask | mask >> 32) & 0xFFFF_FFFF)
 
 
 class Run:
@@ -96,7 +99,8 @@ class Run:
         self._start = start_of(self.count)
         if magic != MAGIC or len(data) != self._start + self.count * (KEY_BYTES + self.width):
             raise RunDamaged("these bytes are no run of this version: get it anew")
-        self._filter = array("Q", data[HEAD.size : self._start])
+        words = np.frombuffer(data, "<u8", words_of(self.count), HEAD.size)
+        self._filter = array("I", (words | words >> np.uint64(32)).astype(np.uint32).tobytes())
         self._fences = array("Q", _half(self._rows(data)[::_BLOCK], 0).tobytes())
         self._read: Read = read or (lambda offset, size: bytes(data[offset : offset + size]))
 
@@ -106,7 +110,7 @@ class Run:
 
     def may_hold(self, asked: Probe) -> bool:
         """False for nearly everything that is not in it, without a read."""
-        return bool(self._filter) and self._filter[asked.place % len(self._filter)] & asked.mask == asked.mask
+        return bool(self._filter) and self._filter[asked.place % len(self._filter)] & asked.half == asked.half
 
     def get(self, asked: Probe) -> bytes | None:
         """The value of a key, None where it is not there."""

@@ -7,6 +7,7 @@ that is lost, damaged or full costs time and never a fact: everything in it stan
 import os
 import time
 from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import structlog
@@ -82,13 +83,30 @@ class Shelf:
         Raises `RunDamaged` where the bytes are no run.
         """
         try:
-            digest = self.put(data)
-            if digest not in self._open:
-                self._open[digest] = os.open(self._folder / digest, os.O_RDONLY | os.O_CLOEXEC)
-        except (FolderUnusable, OSError) as error:
+            # What lay there under this name may have been damaged, and is gone then.
+            run = self.kept_run(self.put(data)) or self.kept_run(self.put(data))
+        except FolderUnusable as error:
             _log.warning("a run is kept in memory", reason=str(error))
-            return Run(data)
-        return Run(data, partial(_read, self._open[digest]), digest=digest)
+            run = None
+        return run or Run(data)
+
+    def kept_run(self, digest: str) -> Run | None:
+        """The run that is kept under `digest`, looked through once and without a copy of it; None where it is not there, or damaged: it is then removed."""
+        path = self._folder / digest
+        try:
+            if digest not in self._open:
+                self._open[digest] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = self._open[digest]
+            with mmap(descriptor, 0, access=ACCESS_READ) as content:
+                return Run(content, partial(_read, descriptor), digest=digest)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RunDamaged) as error:  # a ValueError: there is nothing in it
+            _log.warning("a kept run is damaged: it is got anew", digest=digest[:16], reason=str(error))
+            path.unlink(missing_ok=True)
+            if digest in self._open:
+                os.close(self._open.pop(digest))
+            return None
 
     def keep(self, digests: frozenset[str]) -> None:
         """Remove every part but these."""

@@ -142,7 +142,11 @@ class CheckpointStore:
 
     async def _run(self, digest: str) -> Run:
         # One after the other, each with tens of megabytes that are let go before the next.
-        return await asyncio.to_thread(self.shelf.run, await self._part(digest))
+        run = await asyncio.to_thread(self.shelf.kept_run, digest)
+        if run is None:
+            run = await asyncio.to_thread(self.shelf.run, await self._blobs.get(digest))
+        self._there.add(digest)
+        return run
 
     async def _part(self, digest: str) -> bytes:
         data = await asyncio.to_thread(self.shelf.get, digest)

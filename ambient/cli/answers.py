@@ -14,6 +14,7 @@ from msgspec import inspect as kinds
 
 from ambient import ClusterHealth
 from ambient.audit import Report
+from ambient.backup import Manifest
 from ambient.cli.checking import Checked
 from ambient.cli.failing import Failed
 from ambient.cli.gateway import TokenMade, TokensEnded, TokenShown
@@ -81,6 +82,8 @@ ANSWERS = {
     "server": Answer("Where it listens, once it does.", (Server,)),
     "node drain": Answer("How the node is when the wait ended.", (DrainReply,)),
     "node undrain": Answer("How the node is when the wait ended.", (DrainReply,)),
+    "backup": Answer("What is in the backup.", (Manifest,)),
+    "restore": Answer("What was in the backup.", (Manifest,)),
     "node status": Answer("What the node says of itself.", (Status,)),
     "token": Answer("The tokens that there are.", (list[TokenShown],)),
     "token list": Answer("The tokens that there are.", (list[TokenShown],)),

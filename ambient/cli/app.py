@@ -27,6 +27,7 @@ _COMMANDS = {
     "inspection": ("health", "doctor"),
     "ledger": ("balance", "energy", "credit", "burn"),
     "audit": ("audit",),
+    "backups": ("backup", "restore"),
     "receipts": ("receipt",),
     "verifying": ("verify",),
     "cluster": ("up", "demo"),

@@ -1,6 +1,7 @@
 """The queue of waiting tasks, over generated sequences of what a coordinator does to it."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,12 +65,14 @@ class _World:
         return names
 
 
-@given(steps)
-def test_whatever_happens_each_waiting_task_comes_out_once(sequence):
-    """A task that waits is neither lost nor doubled, however often its group was emptied, blocked, forgotten and made anew."""
+@given(steps, st.sampled_from([0, 2, 1024]))
+def test_whatever_happens_each_waiting_task_comes_out_once(sequence, few):
+    """A task that waits is neither lost nor doubled, however often its group was emptied, blocked, swept, forgotten and made anew."""
     world = _World()
-    for step in sequence:
-        world.step(*step)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("coordinator.queue._FEW", few)
+        for step in sequence:
+            world.step(*step)
 
     assert world.queue.waiting == len(world.waiting)
     assert sorted(world.drained()) == sorted(world.waiting)
@@ -104,3 +107,18 @@ def test_tasks_come_out_in_order_of_arrival_and_priority(arrivals):
     expected = sorted(order_key(task) for task in tasks)
 
     assert expected == [order_key(waiting[2]) for _, waiting in queue.take(100)]
+
+
+def test_what_is_withdrawn_behind_others_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    """A client that submits and withdraws for ever behind a task that waits costs no memory."""
+    monkeypatch.setattr("coordinator.queue._FEW", 10)
+    world = _World()
+    first, other = world.tasks[0], world.tasks[7]
+    world.queue.push(first, _OF[0], 1, frozenset())
+    for _ in range(100):
+        world.queue.push(other, _OF[0], 1, frozenset())
+        world.queue.drop(other)
+    ((group, waiting),) = world.queue.take(1)
+
+    assert waiting[2] is first
+    assert len(group.entries) <= 11

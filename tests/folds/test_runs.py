@@ -64,7 +64,7 @@ def test_a_large_run_reads_little_for_each_answer() -> None:
     assert len(reads) == 500
     assert max(reads) <= 64 * (16 + WIDTH)
     strangers = sum(run.may_hold(probe(key_of(f"x{number}"))) for number in range(10_000))
-    assert strangers < 300
+    assert strangers < 800
 
 
 def test_damage_is_noticed() -> None:

@@ -140,6 +140,21 @@ async def test_a_damaged_file_is_fetched_anew(bus: Bus, tmp_path: Path) -> None:
     assert loaded.runs[0].get(probe(key_of("a"))) == b"value"
 
 
+def test_a_run_is_kept_in_place_of_a_damaged_file_of_its_name(tmp_path: Path) -> None:
+    """Also where the disk had something else under that name: what is looked up later is what was put in, from the file."""
+    data = build([key_of("a")], [b"value"], 5)
+    digest = Run(data).digest
+    for damage in (b"", b"rubbish", bytes(data[:-1]) + b"x"):
+        (tmp_path / digest).write_bytes(damage)
+        shelf = Shelf(tmp_path)
+        kept = shelf.run(data)
+
+        assert kept.get(probe(key_of("a"))) == b"value"
+        assert (tmp_path / digest).read_bytes() == data
+        shelf.close()
+    assert Shelf(tmp_path).kept_run("0" * 64) is None
+
+
 async def test_what_a_writer_left_behind_that_died_goes_after_a_while(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
