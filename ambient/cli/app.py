@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError
 from ambient.cli.exits import in_short
 from ambient.cli.failing import explain, interrupted, misused
 from ambient.cli.output import PLAIN_RENDERER
+from ambient.cli.serving import log_to_stderr
 from ambient.logs import steps_wanted
 from bus.steps import STEPS
 
@@ -112,6 +113,9 @@ def _run(command: Coroutine[Any, Any, Any]) -> Any:
 def _quiet_logs() -> None:
     """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs; and steps of tasks where they are asked for."""
     STEPS.on = steps_wanted()
+    if STEPS.on and not sys.stderr.isatty():
+        log_to_stderr("info", "", steps=True)  # to be read with the lines of the processes
+        return
     structlog.configure(
         processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if STEPS.on else logging.WARNING),
