@@ -26,7 +26,9 @@ def _find(name: str, *arguments: type) -> Callable[..., int] | None:
 
 
 _trim = _find("malloc_trim", ctypes.c_size_t)
-_set = _find("mallopt", ctypes.c_int, ctypes.c_int) if _trim is not None else None  # musl has it, and does nothing
+_set = (
+    _find("mallopt", ctypes.c_int, ctypes.c_int) if _trim is not None else None
+)  # musl has it, and does nothing
 
 
 def give_back() -> bool:
