@@ -16,6 +16,7 @@ from ambient.verdict import TaskVerdict
 __all__ = [
     "DEFAULT_RETRY_S",
     "AmbientError",
+    "BackupUnusable",
     "BusUnavailable",
     "ClientClosed",
     "ClusterMissing",
@@ -83,6 +84,10 @@ class TaskUnknown(AmbientError):
 
 class ClientClosed(AmbientError):
     """The client is not open: use it within `async with ambient.connect(...)`. Tasks that were submitted go on."""
+
+
+class BackupUnusable(AmbientError):
+    """A folder that is no whole backup, or cannot become one; or servers that have already what is to be restored."""
 
 
 class UsersUnusable(AmbientError):

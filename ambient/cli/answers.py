@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ambient import ClusterHealth
+from ambient.backup import Manifest
 from ambient.finding import Finding
 from ambient.rates import NodeRate
 from bus.messages import DrainReply, NodeView, TaskView, Verdict, WhyReply
@@ -118,6 +119,8 @@ ANSWERS = {
     "node drain": Answer("How the node is when the wait ended.", DrainReply),
     "node undrain": Answer("How the node is when the wait ended.", DrainReply),
     "node status": Answer("What the node says of itself.", Status),
+    "backup": Answer("What is in the backup.", Manifest),
+    "restore": Answer("What was in the backup.", Manifest),
     "user add": Answer("Who is let in now.", Added),
     "user remove": Answer("Whether there was such a user.", Removed),
     "user list": Answer("A list of those who are let in.", list[Listed]),

@@ -14,6 +14,7 @@ from rich.markup import escape
 from ambient.cli import (
     anchors,
     audit,
+    backups,
     cluster,
     drains,
     gateway,
@@ -29,6 +30,7 @@ from ambient.cli import (
 )
 from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
 from ambient.cli.output import PLAIN_RENDERER, err
+from ambient.cli.processes import log_to_stderr
 from ambient.errors import (
     AmbientError,
     BusUnavailable,
@@ -73,6 +75,7 @@ for commands in (
     inspection.commands,
     ledger.commands,
     audit.commands,
+    backups.commands,
     receipts.commands,
     cluster.commands,
     processes.commands,
@@ -168,6 +171,9 @@ def _exit_code(error: Exception) -> Exit:
 def _quiet_logs() -> None:
     """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs; and steps of tasks where they are asked for."""
     STEPS.on = steps_wanted()
+    if STEPS.on and not sys.stderr.isatty():
+        log_to_stderr("info", "", steps=True)  # to be read with the lines of the processes
+        return
     structlog.configure(
         processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if STEPS.on else logging.WARNING),

@@ -253,7 +253,7 @@ commands = (coordinator, verifier, server)
 
 
 def log_to_stderr(level: str, cluster: str, *, steps: bool = False) -> None:
-    """Readable on a terminal, JSON lines in a log file, in which a line about a task of `cluster` names its submitter and trace.
+    """Readable on a terminal, JSON lines in a log file, in which a line about a task of `cluster` (if it is known) names its submitter and trace.
 
     With `steps` there is a line for each step that this process takes with a task.
     """
@@ -264,7 +264,7 @@ def log_to_stderr(level: str, cluster: str, *, steps: bool = False) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            named(cluster),
+            *([named(cluster)] if cluster else []),
             structlog.processors.format_exc_info
             if not terminal
             else structlog.processors.StackInfoRenderer(),

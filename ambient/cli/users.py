@@ -76,6 +76,7 @@ def remove(
     return Exit.OK if was_there else Exit.USAGE
 
 
+@user.default
 @user.command(name="list")
 def list_(*, folder: _Folder = _HERE, connection: Connection = Connection()) -> Exit:
     """List who is let in."""

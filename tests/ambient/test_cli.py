@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 from rich.console import Console
 
 from ambient.cli.app import app
@@ -65,12 +67,20 @@ def test_help_names_every_exit_code() -> None:
     assert all(f"{code.value} {code.name.lower().replace(chr(95), chr(32))}" in text for code in Exit)
 
 
+def leaves(group: App, *above: str) -> Iterator[tuple[str, ...]]:
+    """Every command line that does something."""
+    for name in group:
+        if not name.startswith("-"):
+            inner = tuple(leaves(group[name], *above, name))
+            yield from inner or [(*above, name)]
+
+
 def test_every_command_takes_json() -> None:
     """`--json` is on every command."""
     lacking = []
-    for name in (command for command in app if not command.startswith("-")):
+    for name in leaves(app):
         text = io.StringIO()
-        app.help_print([name], console=Console(file=text, width=100))
+        app.help_print(name, console=Console(file=text, width=100))
         if "--json" not in text.getvalue():
             lacking.append(name)
 

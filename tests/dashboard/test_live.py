@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright: make setup")
-from playwright.async_api import Page, expect
+from playwright.async_api import FileChooser, Locator, Page, expect
 
 import ambient
 from ambient.cluster import Supervisor
@@ -66,7 +66,7 @@ async def test_a_task_is_submitted_by_form_and_seen_through_to_its_proof(
 
 
 async def test_all_of_it_goes_without_a_mouse(page: Page) -> None:
-    """From the top of the page, with Tab, arrows and Enter alone: to the content, through the nodes, to one of them, and to a task's form."""
+    """From the top of the page, with Tab, arrows and Enter alone: to the content, through the nodes, and to one of them."""
     await page.keyboard.press("Tab")
     await expect(page.get_by_text("To the content")).to_be_focused()
     for name in ("Ambient VCP, overview", "Overview", "Nodes"):
@@ -94,6 +94,51 @@ async def test_all_of_it_goes_without_a_mouse(page: Page) -> None:
     await expect(page.locator(".grid-row.current")).to_have_attribute("aria-rowindex", "3")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="node-2")).to_be_visible()
+
+
+async def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until it has the focus, and shows that it has."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        if await wanted.count() and await wanted.evaluate("element => element.matches(':focus-visible')"):
+            return
+    raise AssertionError(f"Tab never comes to {wanted}")
+
+
+async def test_a_task_is_submitted_with_keys_alone(page: Page) -> None:
+    """The form is reached, filled and sent by Tab, letters and Enter: module, input, policy, name; its answer is there to be read."""
+    chosen: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
+    # From the beginning: it takes the browser a moment until it asks here and not on a screen.
+    page.on("filechooser", lambda chooser: chosen.set_result(chooser))  # noqa: PLW0108 -- playwright marks what it is given
+    for name in ("Tasks", "Submit a task"):
+        await tab_to(page, page.get_by_role("link", name=name, exact=True))
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        await expect(page.get_by_role("main")).to_be_focused()
+    await tab_to(page, page.get_by_label("WebAssembly module"))
+    await page.keyboard.press("Enter")
+    await (await asyncio.wait_for(chosen, 20)).set_files(UPPER)
+    await expect(page.get_by_text("upper.wasm,")).to_be_visible()
+    await tab_to(page, page.get_by_label("Input", exact=True))
+    await page.keyboard.type("typed")
+    await tab_to(page, page.get_by_label("How to verify"))
+    await page.keyboard.type("Sig")
+    await tab_to(page, page.get_by_text("Limits, place and reward"))
+    await page.keyboard.press("Enter")
+    await tab_to(page, page.get_by_label("Name"))
+    await page.keyboard.type("by-keys")
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("heading", name="me.by-keys")).to_be_visible()
+    await expect(page.get_by_label("Output", exact=True)).to_have_text("TYPED")
+    await expect(page.get_by_text("under signature, agreed by")).to_be_visible()
+    receipt = page.get_by_role("button", name="Download receipt")
+    await expect(receipt).to_be_visible()
+    await tab_to(page, receipt)
+    async with page.expect_download() as saved:
+        await page.keyboard.press("Enter")
+    assert (await saved.value).suggested_filename == "me.by-keys.receipt"
+    await expect(receipt).to_be_focused()
 
 
 async def test_a_node_joins_with_the_command_shown_and_its_death_is_seen(

@@ -1,11 +1,17 @@
 """What holds on every page, whatever it shows: reachable to all, at home on a phone, nothing from elsewhere."""
 
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
 import pytest
 
 pytest.importorskip("playwright.async_api", reason="the browser tests need playwright: make setup")
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Download, Locator, Page, expect
 
+from ambient.cluster import Supervisor
 from tests.dashboard.conftest import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,6 +28,8 @@ PAGES = (
     "/join",
     "/nowhere",
 )
+AXE = f"() => {{ {Axe().axe_script} }}"
+OF_COLOURS = ("color-contrast", "link-in-text-block")
 
 
 async def show(page: Page, path: str) -> None:
@@ -33,18 +41,29 @@ async def show(page: Page, path: str) -> None:
     await expect(page.locator(".bones, [aria-busy]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_no_page_shuts_anybody_out(page: Page, known_task: str, scheme: str) -> None:
-    """axe-core finds nothing to complain of: names, roles, contrast, landmarks, headings, in light and dark."""
+async def complaints(page: Page, *rules: str) -> dict[str, Any]:
+    """What axe-core finds by all its rules, or by these; its script is brought into a page once."""
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE)
+    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+    report = await page.evaluate("options => axe.run(document, options)", options)
+    return {
+        each["id"]: [(node["html"][:200], node["any"][:1]) for node in each["nodes"]]
+        for each in report["violations"]
+    }
+
+
+async def test_no_page_shuts_anybody_out(page: Page, known_task: str) -> None:
+    """axe-core finds nothing to complain of: names, roles, contrast, landmarks, headings; in the dark, too, as far as colours matter."""
     assert known_task
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    found = {}
+    found: dict[str, Any] = {}
     for path in PAGES:
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
         await show(page, path)
-        report = await Axe().run(page)
+        found |= {f"{path} {name}": nodes for name, nodes in (await complaints(page)).items()}
+        await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
         found |= {
-            f"{path} {each['id']}": [(node["html"][:200], node["any"][:1]) for node in each["nodes"]]
-            for each in report.response["violations"]
+            f"{path} dark {name}": nodes for name, nodes in (await complaints(page, *OF_COLOURS)).items()
         }
 
     assert found == {}
@@ -54,9 +73,8 @@ async def test_the_way_in_shuts_nobody_out(visitor: Visitor) -> None:
     """The form that asks for a token, too."""
     page = await visitor.open(visitor.base)
     await expect(page.get_by_label("Token")).to_be_visible()
-    report = await Axe().run(page)
 
-    assert [each["id"] for each in report.response["violations"]] == []
+    assert await complaints(page) == {}
 
 
 async def test_every_page_fits_a_phone(page: Page, known_task: str) -> None:
@@ -70,6 +88,107 @@ async def test_every_page_fits_a_phone(page: Page, known_task: str) -> None:
 
     assert len(boxes) == 6
     assert all(box and box["height"] >= 40 and box["width"] >= 44 for box in boxes)
+
+
+async def test_a_nodes_last_hour_is_drawn_as_it_was_told(page: Page, running: Supervisor) -> None:
+    """Each quantity that the API tells has its chart, with the figures in words for those who do not see it; what the node never told is named."""
+    await show(page, "/nodes/node-1")
+    panel = page.get_by_role("region", name="The last hour")
+    await expect(panel.get_by_role("img", name="CPU in use. mean: now ")).to_be_visible()
+    async with httpx.AsyncClient(
+        base_url=running.http, headers={"Authorization": f"Bearer {running.token}"}
+    ) as client:
+        told = (await client.get("/api/v1/nodes/node-1/telemetry")).json()
+    titles = {
+        "cpu_free": "CPU in use",
+        "memory_free": "memory in use",
+        "latency_ms": "latency to the servers",
+        "temperature_c": "temperature",
+        "battery": "battery",
+        "power_w": "power",
+    }
+    drawn = {
+        (await each.get_attribute("aria-label") or "").split(".")[0].lower()
+        for each in await panel.get_by_role("img").all()
+    }
+
+    assert drawn == {title.lower() for name, title in titles.items() if told[name]}
+    never = [title for name, title in titles.items() if not told[name]]
+    said = await panel.locator("p.quiet").inner_text() if never else ""
+    assert sorted(said.removeprefix("Not told by this node: ").rstrip(".").split(", ")) == sorted(
+        never or [""]
+    )
+    label = await panel.get_by_role("img", name="Memory in use").get_attribute("aria-label") or ""
+    memory = [100 * (1 - each) for each in told["memory_free"]["mean"] if each is not None]
+    now = re.search(r"now (\d+) %", label)
+    assert now
+    assert min(memory) - 10 <= int(now[1]) <= max(memory) + 10
+
+
+async def test_an_accounts_receipt_is_saved_and_holds_in_the_browser(
+    page: Page, known_task: str, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+) -> None:
+    """What a client holds and what its month took are files a click away; dropped on the anchor's page each holds, for what it is of."""
+    assert known_task
+    await show(page, "/ledger")
+    account = page.get_by_role("region", name="An account")
+    await account.get_by_role("textbox", name="Account").fill("client/me")
+    held = account.get_by_role("button", name="Download receipt")
+    month = account.get_by_role("button", name="Download the month's receipt")
+    files: list[Download] = []
+    page.on("download", lambda each: files.append(each))  # noqa: PLW0108 -- playwright marks what it is given
+
+    async def is_booked() -> bool:
+        await account.get_by_role("button", name="Look").click()
+        await expect(held).to_be_visible()
+        return await month.count() == 1
+
+    async def is_saved(button: Locator) -> bool:
+        await button.click()
+        said = button.locator("xpath=..").get_by_role("status")
+        await expect(said).to_have_text(re.compile("^Saved: |no receipt yet"))
+        return "Saved" in await said.inner_text()
+
+    await eventually(is_booked)
+    await eventually(lambda: is_saved(held))
+    await eventually(lambda: is_saved(month))
+    saved = {each.suggested_filename: await each.path() for each in files}
+    await show(page, "/anchor")
+    for name, path in saved.items():
+        buffer = path.read_bytes()
+        await page.get_by_label("A receipt file").set_input_files(
+            {"name": name, "mimeType": "application/octet-stream", "buffer": buffer}
+        )
+        await expect(page.get_by_text(f"{name} holds")).to_be_visible()
+        await expect(page.locator(".checked-by")).to_contain_text("Checked in this browser")
+        await expect(page.locator(".said-good")).to_contain_text("of client/me")
+
+    assert [re.sub(r"\d{4}-\d\d", "MONTH", each) for each in saved] == [
+        "client-me.receipt",
+        "client-me-MONTH.receipt",
+    ]
+
+
+async def test_tasks_are_found_by_what_they_are(page: Page, visitor: Visitor, known_task: str) -> None:
+    """By client, node, state and part of a name, alone and together; what no task has finds none, what cannot be is said beside its field; the address keeps it."""
+    assert known_task
+    visitor.expected.append("400")
+    await show(page, "/tasks?q=known&client=me&state=verified")
+    found = page.get_by_role("link", name="me.known", exact=True)
+    await expect(found).to_be_visible()
+    await expect(page.get_by_role("status").filter(has_text="1 found")).to_be_visible()
+    for name, other, why in (("Client", "nobody", ""), ("Node", "nobody", ""), ("Client", "a.b", "match")):
+        control = page.get_by_label(name, exact=True)
+        before = await control.input_value()
+        await control.fill(other)
+        if why:
+            await expect(control).to_have_attribute("aria-invalid", "true")
+        else:
+            await expect(page.get_by_text("Nothing found")).to_be_visible()
+            assert f"{name.lower()}={other}" in page.url
+        await control.fill(before)
+        await expect(found).to_be_visible()
+        await expect(control).not_to_have_attribute("aria-invalid", "true")
 
 
 async def test_text_never_becomes_markup_or_code(page: Page, visitor: Visitor) -> None:

@@ -126,6 +126,53 @@ async def test_a_board_is_read_as_it_was_sent(visitor: Visitor) -> None:
     assert (told["byScore"], told["safe"], sorted(told["found"])) == ([2, 0, 1], [1], [0, 2])
 
 
+async def test_an_hour_put_together_of_pieces_is_the_hour(visitor: Visitor) -> None:
+    """Asked again from the newest bucket on, which has grown meanwhile, however often: the same points as asked once; the last 360, holes where nothing was heard."""
+    page = await visitor.open(visitor.base)
+    chance = random.Random(9)  # noqa: S311 -- repeatable, not secret
+    cases, wanted = [], []
+    for _ in range(30):
+        size, begins = chance.randint(1, 500), 10_000 * chance.randint(1, 10**6)
+        whole = [chance.choice([None, (at, at + 0.5, at + 2)]) for at in range(size)]
+        cuts = sorted({size, *chance.choices(range(1, size + 1), k=chance.randint(0, 6))})
+        answers, since = [], 0
+        for cut in cuts:
+            piece = whole[since:cut]
+            if chance.random() < 0.5 and piece[-1]:  # the bucket under way has not seen its most, yet
+                piece = [*piece[:-1], (piece[-1][0], piece[-1][1], piece[-1][1])]
+            answers.append(hour(begins + since * 10_000, piece))
+            since = cut - 1
+        answers.append(hour(begins + since * 10_000, whole[since:]))
+        cases.append(answers)
+        known = [(begins + at * 10_000 + 5_000, each) for at, each in enumerate(whole)][-360:]
+        is_told = any(each for _, each in known)
+        wanted.append(
+            [[at, *(each[i] if each else None for i in (1, 0, 2))] for at, each in known if is_told]
+        )
+    body = """return given.map((answers) => {
+        const hour = new Hour();
+        for (const each of answers) hour.add(each);
+        return [hour.points('latency_ms').map((point) => point.map((value) => (Number.isNaN(value) ? null : value))), hour.points('battery'), hour.range, hour.since];
+    });"""
+    told = await run(page, "Hour", "telemetry.js", body, cases)
+
+    assert [each[0] for each in told] == wanted
+    assert [each[1] for each in told] == [[]] * len(cases)
+    for (points, _, (begin, end), since), answers in zip(told, cases, strict=True):
+        last = answers[-1]["from_ms"] + 10_000 * len(answers[-1]["latency_ms"]["mean"])
+        assert (end, since) == (last, last - 10_000)
+        assert not points or begin == points[0][0] - 5_000
+
+
+def hour(from_ms: int, buckets: list[Any]) -> dict[str, Any]:
+    """What the gateway says of these buckets: each nothing, or least, mean and most."""
+    spread = {
+        name: [each[at] if each else None for each in buckets]
+        for at, name in enumerate(("min", "mean", "max"))
+    }
+    return {"from_ms": from_ms, "step_ms": 10_000, "latency_ms": spread, "battery": None}
+
+
 async def test_figures_are_said_as_people_read_them(visitor: Visitor) -> None:
     """Units that fit the size, about three digits, and a dash for what is not known."""
     page = await visitor.open(visitor.base)

@@ -40,6 +40,8 @@ async def test_every_answer_has_the_fields_that_are_documented(cli: Cli) -> None
     assert set(CALLS) == {each for each in ANSWERS if not each.startswith("user ")} - {
         "server",
         "node status",
+        "backup",
+        "restore",
     }
     for command, call in CALLS.items():
         done = await cli(*call, "--json")

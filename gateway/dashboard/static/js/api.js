@@ -53,6 +53,12 @@ const get = async (path, query, signal) => (await call(path, { query, signal }))
 const post = async (path, json, headers) => (await call(path, { method: "POST", json, headers })).json();
 const part = encodeURIComponent;
 
+/** A receipt's file, and whether it goes down to a block (`final`) or ends at the log's signature (`signed`). */
+async function receiptOf(path, query) {
+  const response = await call(path, { query, accept: "application/octet-stream" });
+  return { blob: await response.blob(), state: response.headers.get("Ambient-Receipt") };
+}
+
 export const api = {
   whoami: () => get("/session"),
   ready: () => get("/health/ready"),
@@ -60,6 +66,7 @@ export const api = {
 
   board: () => get("/cluster/board"),
   node: (node) => get(`/nodes/${part(node)}`),
+  telemetry: (node, since) => get(`/nodes/${part(node)}/telemetry`, { since_ms: since }),
   register: (order) => post("/nodes", order),
   drain: (node) => post(`/nodes/${part(node)}/drain`, {}),
   undrain: (node) => post(`/nodes/${part(node)}/undrain`, {}),
@@ -81,12 +88,14 @@ export const api = {
 
   ledger: () => get("/ledger"),
   balance: (account) => get(`/ledger/${account.split("/").map(part).join("/")}`),
+  accountReceipt: (account) => receiptOf(`/ledger/${account.split("/").map(part).join("/")}/receipt`),
+  monthReceipt: (account, month) => receiptOf(`/energy/${account.split("/").map(part).join("/")}/receipt`, { month }),
   energyOf: (account) => get(`/energy/${account.split("/").map(part).join("/")}`),
   energy: () => get("/energy"),
 
   qr: async (text) => (await call("/qr", { method: "POST", json: { text }, accept: "image/svg+xml" })).blob(),
 
   events: async (lastId, signal) => call("/events", {
-    query: { board: true },    signal, accept: "text/event-stream", headers: lastId ? { "Last-Event-ID": lastId } : {},
+    query: { board: true }, signal, accept: "text/event-stream", headers: lastId ? { "Last-Event-ID": lastId } : {},
   }),
 };

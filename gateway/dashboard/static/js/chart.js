@@ -95,12 +95,20 @@ function pieces(points) {
   return out;
 }
 
-/** A line, and where wanted the area below it. A point between two holes is a dot. */
-function trace(context, points, { x, y, tone, width, area, floor }) {
+/** A line, and where wanted the area below it, or the band from least to most. A point between two holes is a dot. */
+function trace(context, points, { x, y, tone, width, area, band, floor }) {
   context.strokeStyle = context.fillStyle = tone;
   context.lineWidth = width;
   context.lineJoin = "round";
   for (const piece of pieces(points)) {
+    if (band) {
+      context.beginPath();
+      for (const [at, , , most] of piece) context.lineTo(x(at), y(most));
+      for (const [at, , least] of piece.toReversed()) context.lineTo(x(at), y(least));
+      context.globalAlpha = 0.2;
+      context.fill();
+      context.globalAlpha = 1;
+    }
     context.beginPath();
     if (piece.length === 1) {
       context.arc(x(piece[0][0]), y(piece[0][1]), width, 0, 7);
@@ -140,8 +148,8 @@ export function sparkline() {
 }
 
 /**
- * A chart of a few lines: `lines` are { name, tone (1 to 4), area }, `format` makes a value's text.
- * `set(series, [from, to])` takes points [ms, value] for each line.
+ * A chart of a few lines: `lines` are { name, tone (1 to 4), area, band }, `format` makes a value's text.
+ * `set(series, [from, to])` takes points [ms, value] for each line, of one with a band [ms, value, least, most].
  */
 export function lineChart({ title, lines, format, small = false, top: least = 0 }) {
   let series = lines.map(() => []), range = [0, 1], hover = null, geometry = null;
@@ -152,7 +160,7 @@ export function lineChart({ title, lines, format, small = false, top: least = 0 
   function paint(context, width, height) {
     const [from, to] = range;
     let greatest = least;
-    for (const points of series) for (const [, value] of points) if (value > greatest) greatest = value;
+    for (const points of series) for (const [, value, , most = value] of points) if (most > greatest) greatest = most;
     const marks = ticks(greatest || 1, small ? 2 : 3), top = marks.at(-1);
     context.font = `${FONT_PX}px ${getComputedStyle(document.body).fontFamily}`;
     const left = Math.ceil(Math.max(28, ...marks.map((mark) => context.measureText(format(mark)).width))) + 8;
@@ -162,7 +170,7 @@ export function lineChart({ title, lines, format, small = false, top: least = 0 
     axes(context, width, height, marks, left, y);
     series.forEach((points, at) => {
       const line = lines[at];
-      trace(context, points, { x, y, tone: colour(`--line-${line.tone}`), width: 1.5, area: line.area, floor: y(0) });
+      trace(context, points, { x, y, tone: colour(`--line-${line.tone}`), width: 1.5, area: line.area, band: line.band, floor: y(0) });
     });
     if (hover !== null) cross(context, height);
   }
@@ -245,7 +253,8 @@ function nearest(points, at) {
 }
 
 function said(name, points, format) {
-  const values = points.map(([, value]) => value).filter(Number.isFinite);
-  if (!values.length) return `${name}: no data yet`;
-  return `${name}: now ${format(values.at(-1))}, least ${format(Math.min(...values))}, greatest ${format(Math.max(...values))}`;
+  const known = points.filter(([, value]) => Number.isFinite(value));
+  if (!known.length) return `${name}: no data yet`;
+  const least = Math.min(...known.map(([, value, low = value]) => low)), most = Math.max(...known.map(([, value, , high = value]) => high));
+  return `${name}: now ${format(known.at(-1)[1])}, least ${format(least)}, greatest ${format(most)}`;
 }

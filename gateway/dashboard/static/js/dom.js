@@ -42,6 +42,16 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** The same, and whoever stood on a link in it, or on a button, stands there again: who goes by keyboard would be thrown to the top of the page. */
+export function refill(element, ...children) {
+  const stood = element.contains(document.activeElement) ? document.activeElement : null;
+  fill(element, ...children);
+  if (!stood) return element;
+  const here = [...element.querySelectorAll(stood.localName)].find((each) => each.textContent === stood.textContent && each.getAttribute("href") === stood.getAttribute("href"));
+  here?.focus({ preventScroll: true });
+  return element;
+}
+
 /** Change a text only where it differs: a screen reader and the layout are left alone otherwise. */
 export function text(element, value) {
   const wanted = String(value);

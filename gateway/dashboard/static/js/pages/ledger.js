@@ -1,9 +1,9 @@
 // Rewards and energy: what accounts hold, what nodes took, and with which method each figure of energy is known.
 
-import { field, fill, h, markWrong } from "../dom.js";
+import { field, fill, h, markWrong, text } from "../dom.js";
 import * as say from "../format.js";
 import { throttled } from "../live.js";
-import { bones, facts, load, panel, trouble } from "../parts.js";
+import { action, bones, facts, load, panel, save, trouble } from "../parts.js";
 
 const ACCOUNT = /^(client|node)\/[A-Za-z0-9_-]{1,64}$/;
 
@@ -32,8 +32,23 @@ export function open({ live, api, query }) {
     history.replaceState(null, "", `/ledger?account=${encodeURIComponent(name)}`);
     fill(found);
     const [balance, month] = await Promise.allSettled([api.balance(name), api.energyOf(name)]);
-    fill(found, balance.status === "fulfilled" ? balanceOf(balance.value) : trouble(balance.reason), month.status === "fulfilled" && energyOf(month.value));
+    const called = name.replace("/", "-"), booked = month.status === "fulfilled" && month.value.month;
+    fill(found, balance.status === "fulfilled" ? [balanceOf(balance.value), download("Download receipt", () => api.accountReceipt(name), called)] : trouble(balance.reason),
+      month.status === "fulfilled" && energyOf(month.value), booked && download("Download the month's receipt", () => api.monthReceipt(name, booked), `${called}-${booked}`));
   });
+  /** A button that saves a receipt and says how far it goes, or why there is none yet. */
+  function download(label, ask, called) {
+    const said = h("span.quiet", { role: "status" });
+    return h("div.buttons", {}, action(label, async () => {
+      try {
+        const { blob, state } = await ask();
+        save(blob, `${called}.receipt`);
+        text(said, state === "final" ? "Saved: it goes down to a Bitcoin block." : "Saved: the log's key has signed it; no block is under it yet.");
+      } catch (error) {
+        text(said, error.message);
+      }
+    }), said);
+  }
   const soon = throttled(update, 3000);
   const end = live.on("stats", soon);
   update();

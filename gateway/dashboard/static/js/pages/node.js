@@ -4,6 +4,7 @@ import { lineChart } from "../chart.js";
 import { bar, fill, h, share, text } from "../dom.js";
 import * as say from "../format.js";
 import { throttled } from "../live.js";
+import { hourPanel } from "../node-hour.js";
 import { action, bones, facts, panel, trouble } from "../parts.js";
 import { taskLink } from "../sentences.js";
 import { nodeState, nodeWords, taskState } from "../states.js";
@@ -27,6 +28,7 @@ export function open({ live, api, params: [name], who, announce }) {
   const element = h("div.page", {}, h("div.page-head", {},
     h("div", {}, h("a.crumb", { href: "/nodes" }, "Nodes"), h("h1", {}, name)), h("div.buttons", {}, state, buttons)), body);
   const parts = { score: scorePanel(), breakers: breakersPanel(), over: telemetryPanel(), about: aboutPanel(), tasks: tasksPanel() };
+  let hour = null;
   let shown = false, closed = false, drains = null;
 
   async function update() {
@@ -40,7 +42,8 @@ export function open({ live, api, params: [name], who, announce }) {
     if (closed) return;
     if (!shown) {
       shown = true;
-      fill(body, h("div.columns", {}, h("div.stack.w-5", {}, parts.score.element, parts.breakers.element, parts.about.element), h("div.stack.w-7", {}, parts.over.element, parts.tasks.element)));
+      hour = hourPanel({ api, name });
+      fill(body, h("div.columns", {}, h("div.stack.w-5", {}, parts.score.element, parts.breakers.element, parts.about.element), h("div.stack.w-7", {}, parts.over.element, hour.element, parts.tasks.element)));
     }
     fill(state, nodeState(node.state), h("span.quiet", {}, ` ${node.telemetry.safe_mode || nodeWords(node.state)}`));
     for (const part of Object.values(parts)) part.update(node);
@@ -81,6 +84,7 @@ export function open({ live, api, params: [name], who, announce }) {
       clearInterval(clock);
       soon.cancel();
       parts.over.close();
+      hour?.close();
     },
   };
 }
@@ -129,7 +133,7 @@ function telemetryPanel() {
     chart("Latency", [{ name: "latency", tone: 1, area: true }], (v) => say.joined(say.span(v)), 0),
     chart("Attempts held", [{ name: "open", tone: 1, area: true }], say.digits, 0),
   ];
-  const element = panel("Over time", { note: "since the gateway first heard it" }, h("div.stack", {}, charts.map(({ title, lines, made }) => h("div", {},
+  const element = panel("The last minutes", { note: "since the gateway first heard it" }, h("div.stack", {}, charts.map(({ title, lines, made }) => h("div", {},
     h("div.panel-head", {}, h("h3", {}, title), lines.length > 1 && h("div.legend", { "aria-hidden": "true" }, lines.map((line) => h(`span.key.k${line.tone}`, {}, line.name)))), made.element))));
   return {
     element,

@@ -1,6 +1,6 @@
 // One task's whole path: asked, decided, claimed, accepted, proven; who did it and when, and why it waits where it does.
 
-import { fill, h } from "../dom.js";
+import { fill, h, refill } from "../dom.js";
 import * as say from "../format.js";
 import { throttled } from "../live.js";
 import { action, bones, facts, panel, save, trouble } from "../parts.js";
@@ -47,7 +47,7 @@ export function open({ live, api, params: [name], announce }) {
     const before = badge.textContent;
     fill(badge, taskState(detail.state));
     if (before && before !== detail.state) announce(`${name}: ${detail.state}`);
-    fill(path, steps(detail));
+    refill(path, steps(detail));
     fill(times, stages(detail));
     fill(about, spec(detail));
     showOutcome();
@@ -61,7 +61,7 @@ export function open({ live, api, params: [name], announce }) {
       }
     }, { kind: "danger" }));
     if (["signed", "final"].includes(detail.proven.state)) offered.push(action("Download receipt", download));
-    fill(buttons, offered);
+    refill(buttons, offered);
   }
 
   async function download() {
