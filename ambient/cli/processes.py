@@ -50,7 +50,7 @@ async def coordinator(
             help="How long an id stands for its verdict, and logs are kept. The same for all coordinators.",
         ),
     ] = 24.0,
-    checkpoint_s: CheckpointS = 10.0,
+    checkpoint_s: CheckpointS = 5.0,
     data: Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
@@ -104,7 +104,7 @@ async def coordinator(
 async def verifier(
     *,
     name: Annotated[str | None, Parameter(help="Name of this instance; random if not given.")] = None,
-    checkpoint_s: CheckpointS = 10.0,
+    checkpoint_s: CheckpointS = 5.0,
     data: Data = None,
     metrics: Metrics = 0,
     metrics_host: MetricsHost = "127.0.0.1",
