@@ -36,8 +36,8 @@ from ambient.client import Client, connect
 from bus.server import NatsServer, free_port
 
 IMAGE = "localhost/ambient-services"
-MOST_MB = 270
-"""The image is 255 MB, nearly all of it numpy, Bitcoin Core's consensus code and what the gateway serves."""
+MOST_MB = 260
+"""The image is 234 MB, nearly all of it numpy, Bitcoin Core's consensus code and what the gateway serves."""
 ROLES = {"coordinator": (), "verifier": (), "anchor": ("--chain", "none"), "gateway": ("--http-port",)}
 
 
