@@ -27,6 +27,28 @@ _ORDER_RULES = {
 }
 """What `TaskOrder`'s text says of its module, in the words of JSON Schema."""
 
+_TASK = "$response.body#/task"
+_LINKS: dict[tuple[str, str, int], dict[str, tuple[str, str, dict[str, str]]]] = {
+    ("/api/v1/tasks", "post", 202): {
+        "story": ("get", "/api/v1/tasks/{task}", {"task": _TASK}),
+        "why": ("get", "/api/v1/tasks/{task}/why", {"task": _TASK}),
+        "output": ("get", "/api/v1/tasks/{task}/output", {"task": _TASK}),
+        "receipt": ("get", "/api/v1/receipts/{task}", {"task": _TASK}),
+        "cancel": ("delete", "/api/v1/tasks/{task}", {"task": _TASK}),
+    },
+    ("/api/v1/tasks", "get", 200): {
+        "newest": ("get", "/api/v1/tasks/{task}", {"task": "$response.body#/tasks/0/task"}),
+    },
+    ("/api/v1/modules", "post", 201): {
+        "report": ("get", "/api/v1/modules/{digest}", {"digest": "$response.body#/digest"}),
+    },
+    ("/api/v1/nodes", "get", 200): {
+        "first": ("get", "/api/v1/nodes/{node}", {"node": "$response.body#/nodes/0/node"}),
+        "telemetry": ("get", "/api/v1/nodes/{node}/telemetry", {"node": "$response.body#/nodes/0/node"}),
+    },
+}
+"""Of an operation and its status: what may be asked with the answer, and where in it the parameters stand."""
+
 
 class StructSchemas(OpenAPISchemaPlugin):
     """Leaves every Struct to msgspec: the framework only refers to them by name, and `structs` has what it refers to."""
@@ -52,6 +74,7 @@ def document_of(framework: Litestar) -> dict[str, Any]:
         sorted(structs, key=lambda each: each.__name__), ref_template=_COMPONENTS + "{name}"
     )
     components["TaskOrder"] |= _ORDER_RULES
+    _link(document["paths"])
     document.setdefault("components", {})["schemas"] = {
         name: _readable(components[name]) for name in sorted(components)
     }
@@ -72,3 +95,11 @@ def _readable(node: Any) -> Any:
 
 def _flow(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def _link(paths: dict[str, Any]) -> None:
+    for (path, method, status), links in _LINKS.items():
+        paths[path][method]["responses"][str(status)]["links"] = {
+            name: {"operationId": paths[to][by]["operationId"], "parameters": parameters}
+            for name, (by, to, parameters) in links.items()
+        }

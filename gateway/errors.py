@@ -20,6 +20,7 @@ __all__ = [
     "TooMany",
     "Unauthenticated",
     "Unavailable",
+    "UnknownProof",
 ]
 
 
@@ -137,3 +138,20 @@ class Unavailable(Refused):
     status = 503
     kind = "unavailable"
     title = "The cluster does not answer"
+
+
+class UnknownProof(Refused):
+    """A proof of a kind that is not checked here: `limit` names those that are. Whether it holds is not said."""
+
+    status = 415
+    kind = "unknown-proof"
+    title = "This kind of proof is not checked here"
+
+    def __init__(self, said: str, kinds: tuple[str, ...]) -> None:
+        what = f"{said[:64]!r}" if said else "a file that does not say what it is"
+        limit = f"one of {', '.join(kinds)}"
+        super().__init__(
+            f"format: {what} is not checked here, only {limit}; for another kind ask who made the proof for its verifier",
+            field="format",
+            limit=limit,
+        )

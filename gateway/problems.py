@@ -5,6 +5,8 @@ says of a body or a parameter names field and limit like everything else.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -50,8 +52,10 @@ def refusal_problem(error: Refused, path: str, request: str) -> Problem:
     )
 
 
-def problem_of(error: Exception, path: str, request: str) -> tuple[Problem, dict[str, str]]:
-    """The problem of any error, and the headers that go with it."""
+def problem_of(
+    error: Exception, path: str, request: str, names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Problem, dict[str, str]]:
+    """The problem of any error, and the headers that go with it. `names` says what a parameter is called outside."""
     match error:
         case Refused():
             return refusal_problem(error, path, request), error.headers
@@ -60,6 +64,7 @@ def problem_of(error: Exception, path: str, request: str) -> tuple[Problem, dict
             return refusal_problem(refused, path, request), {}
         case ValidationException():
             field, limit = _said(error)
+            field = names.get(field, field)
             detail = f"{field}: {limit}" if field else limit
             return refusal_problem(Refused(detail, field=field, limit=limit), path, request), {}
         case HTTPException():
@@ -110,10 +115,18 @@ def _said(error: ValidationException) -> tuple[str, str]:
 def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     trace = request.scope["ambient"]  # type: ignore[typeddict-item]  # ours, set by the edge
     trace.task = trace.task or getattr(error, "task", "")
-    problem, headers = problem_of(error, request.scope["path"], trace.request)
+    problem, headers = problem_of(error, request.scope["path"], trace.request, _names(request))
     return Response(
         msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_JSON, headers=headers
     )
+
+
+def _names(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """What the parameters of the path are called in the query and the headers, where that is another name than in its function."""
+    signature = getattr(request.scope.get("route_handler"), "parsed_fn_signature", None)
+    parameters = signature.parameters if signature is not None else {}
+    outside = {name: getattr(each.kwarg_definition, "name", None) for name, each in parameters.items()}
+    return {name: called for name, called in outside.items() if called}
 
 
 handlers: dict[int | type[Exception], Any] = {

@@ -90,7 +90,7 @@ class _Writers:
 
 
 class Submitting:
-    """The submissions of one gateway; `book` is what it has read of TASKS."""
+    """The submissions of one gateway; `book` is what it has read of TASKS, `acknowledged` the last sequence there that it gave to anybody."""
 
     def __init__(self, bus: Bus, book: Book) -> None:
         self._bus = bus
@@ -100,6 +100,7 @@ class Submitting:
         self._pending: dict[str, _Pending] = {}
         self._prefix = secrets.token_hex(6)
         self._count = count(1)
+        self.acknowledged = 0
 
     def __repr__(self) -> str:
         """How many are under way."""
@@ -126,6 +127,7 @@ class Submitting:
                     task=name, client=client, id=task_id, sequence=known[0], line=known[1], replayed=True
                 )
         sequence, at = await self._store(client, name, line, is_chosen=is_chosen)
+        self.acknowledged = max(self.acknowledged, sequence)
         return Submitted(task=name, client=client, id=task_id, sequence=sequence, line=at)
 
     async def cancel(self, client: str, task_id: str) -> None:

@@ -46,9 +46,13 @@ class ReceiptReport(Struct, frozen=True, kw_only=True):
 
 
 class ProofReport(Struct, frozen=True, kw_only=True):
-    """What the check of a proof from the ledger found, and under which commitment (hex) it holds."""
+    """What the check of a proof of the kind `format` found, and under which commitment (hex) to a state of the ledger it holds.
+
+    A proof from the ledger shows no block. The receipt of a task shows no state: `receipts/verify` says more of it.
+    """
 
     holds: bool
+    format: str
     link: str = ""
     error: str = ""
     name: str = ""
@@ -56,3 +60,4 @@ class ProofReport(Struct, frozen=True, kw_only=True):
     leaf: dict[str, Any] | None = None
     epoch: Count = 0
     commitment: str = ""
+    block: Block | None = None

@@ -1,6 +1,6 @@
-"""`/api/v1/receipts` and `/api/v1/proofs`: the proof of a verdict as a file, and the check of such files.
+"""`/api/v1/receipts`: the proof of a verdict as a file, and the check of such files, and of those of accounts.
 
-Guarantees that a receipt that is handed out passed the check that a stranger makes of it, and that the check is that very one (`anchor.receipt`, `ledger.proof`).
+Guarantees that a receipt that is handed out passed the check that a stranger makes of it, and that the check is that very one (`anchor.receipt`).
 """
 
 import asyncio
@@ -27,17 +27,15 @@ from bus.messages import ReceiptReply, ReceiptRequest
 from bus.wire import split_lines
 from gateway.errors import Conflict, NotFound, Unavailable
 from gateway.parts import ApiRequest, Parts, full_name, parts_of, trace_of
-from gateway.resources.receipts import Block, ProofReport, ReceiptReport
+from gateway.resources.receipts import Block, ReceiptReport
 from gateway.routes.answers import problems
 from gateway.routes.bodies import FILE, FileOperation, file_of
-from gateway.routes.tasks import TaskPath
-from ledger.proof import ProofBroken
-from ledger.proof import check as check_proof
+from gateway.routes.tasks import TaskPath, own_read
 
-__all__ = ["receipt", "report_of", "verify", "verify_proof"]
+__all__ = ["MOST_BYTES", "block_of", "receipt", "report_of", "verify"]
 
 _log = structlog.get_logger("gateway")
-_MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 
 
 @get(
@@ -61,7 +59,13 @@ async def _receipt(parts: Parts, name: str) -> tuple[bytes, str]:
     reply = await parts.asking.ask("anchor", "receipt", ReceiptRequest(name), ReceiptReply)
     if reply.receipt is None:
         if reply.state == "unknown":
-            raise NotFound(f"{name} has no receipt: {reply.said}", task=name)
+            await own_read(parts, name)
+            story = await parts.stories.tell(name)  # raises where there is no such task
+            is_to_come = story.accepted is None or (
+                story.accepted.sequence and story.proven.state == "logged"
+            )
+            if not is_to_come:
+                raise NotFound(f"{name} has no receipt: {reply.said}", task=name)
         raise Conflict(f"{name} has no receipt yet: {reply.said}", task=name, headers={"Retry-After": "1"})
     evidence = [await _evidence(parts.bus, *place) for place in reply.evidence]
     try:
@@ -113,7 +117,7 @@ async def verify(
     final: Annotated[bool, QueryParameter(description="There must be a block")] = False,
 ) -> ReceiptReport:
     """Of a task or of an account. Answers 200 also where it does not hold: `holds` says it, `link` where, `error` why."""
-    data = await file_of(request, _MOST_BYTES)
+    data = await file_of(request, MOST_BYTES)
     return await asyncio.to_thread(report_of, data, Demands(task=task, account=account, final=final))
 
 
@@ -140,7 +144,7 @@ def _of_task(found: Report) -> ReceiptReport:
         size=found.checkpoint.size,
         witnesses=found.witnessed,
         nodes=found.nodes,
-        block=_block(found),
+        block=block_of(found),
         proven=found.proven,
         unproven=found.unproven,
     )
@@ -152,13 +156,14 @@ def _of_account(found: AccountReport) -> ReceiptReport:
         kind="account",
         name=found.name,
         held=found.leaf,
-        block=_block(found),
+        block=block_of(found),
         proven=found.proven,
         unproven=found.unproven,
     )
 
 
-def _block(found: Report | AccountReport) -> Block | None:
+def block_of(found: Report | AccountReport) -> Block | None:
+    """The block that was shown, if one was."""
     confirmed = found.confirmed
     if confirmed is None:
         return None
@@ -168,38 +173,4 @@ def _block(found: Report | AccountReport) -> Block | None:
         height=confirmed.height,
         time_s=confirmed.time_s,
         work=str(confirmed.work),
-    )
-
-
-@post(
-    "/api/v1/proofs/verify",
-    tags=["receipts"],
-    summary="Check a proof from the ledger",
-    operation_class=FileOperation,
-    status_code=200,
-    responses=problems(400, 413),
-)
-async def verify_proof(
-    request: ApiRequest,
-    commitment: Annotated[
-        str | None,
-        QueryParameter(
-            pattern="^[0-9a-f]{64}$", description="The commitment to its state, in hex, that it must lead to"
-        ),
-    ] = None,
-) -> ProofReport:
-    """Answers 200 also where it does not hold: `holds` says it, `link` where, `error` why."""
-    data = await file_of(request, _MOST_BYTES)
-    committed = bytes.fromhex(commitment) if commitment is not None else None
-    try:
-        found = await asyncio.to_thread(check_proof, data, committed=committed)
-    except ProofBroken as error:
-        return ProofReport(holds=False, link=error.link, error=str(error))
-    return ProofReport(
-        holds=True,
-        name=found.name,
-        tree=found.tree,
-        leaf=found.leaf,
-        epoch=found.state["epoch"],
-        commitment=found.commitment.hex(),
     )

@@ -1,4 +1,4 @@
-"""`/api/v1/tasks`: submit, list, one with its story, its output, `why`, and cancel."""
+"""`/api/v1/tasks`: submit, one with its story, its output, `why`, and cancel."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,24 +10,26 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from bus.blobs import Blobs
-from bus.messages import TaskState, WhyReply, WhyRequest
+from bus.messages import WhyReply, WhyRequest
 from bus.subjects import TOKEN_PATTERN
 from bus.wire import decode, decoder
 from gateway.asking import answered
 from gateway.edge import Receive, Scope, Trace
 from gateway.errors import Conflict, Forbidden, NotFound, Refused
 from gateway.parts import ApiRequest, Parts, caller_of, full_name, need, parts_of, trace_of
-from gateway.resources.tasks import Submitted, TaskDetail, TaskOrder, TaskPage, TaskSummary, Why
+from gateway.resources.tasks import Submitted, TaskDetail, TaskOrder, Why
 from gateway.routes.answers import LEAST_0, problems
 from gateway.tokens import Caller
 
-__all__ = ["cancel", "list_tasks", "one", "output", "quick_one", "quick_submit", "submit", "why"]
+__all__ = ["cancel", "one", "output", "own_read", "quick_one", "quick_submit", "submit", "why"]
 
 _ORDER = decoder(TaskOrder)
 _encode = msgspec.json.Encoder().encode
 _MOST_WAIT_S = 30.0
 _KEY_MOST = 255
 _UNKNOWN_S = 1.0
+_OWN_S = 5.0
+_AGAIN_S = 0.05
 
 TaskPath = Annotated[
     str,
@@ -114,43 +116,6 @@ async def _body(receive: Receive) -> bytes:
 
 
 @get(
-    "/api/v1/tasks",
-    tags=["tasks"],
-    summary="List tasks, newest first",
-    responses=problems(400),
-    sync_to_thread=False,
-)
-def list_tasks(
-    request: ApiRequest,
-    client: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
-    task_state: Annotated[TaskState | None, QueryParameter(name="state")] = None,
-    node: Annotated[str | None, QueryParameter(pattern=TOKEN_PATTERN)] = None,
-    search: Annotated[str | None, QueryParameter(max_length=130, description="Part of a task's name")] = None,
-    cursor: Annotated[
-        int | None, QueryParameter(ge=1, le=2**53, description="`next` of the page before")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
-) -> TaskPage:
-    """The tasks that this gateway remembers (`kept`), filtered. `next` is the cursor of the next page."""
-    book = parts_of(request).view.book
-    found: list[TaskSummary] = []
-    after, last = "", 0
-    for record in book.newest(cursor):
-        if client is not None and record.client != client:
-            continue
-        if (node is not None and node not in record.nodes) or (search and search not in record.name):
-            continue
-        if task_state is not None and record.state != task_state:
-            continue
-        if len(found) == limit:
-            after = str(last)
-            break
-        found.append(record.summary())
-        last = record.number
-    return TaskPage(tasks=found, next=after, kept=len(book.records))
-
-
-@get(
     "/api/v1/tasks/{task:str}",
     tags=["tasks"],
     summary="One task's whole story",
@@ -175,7 +140,15 @@ async def _one(parts: Parts, trace: Trace, task: str, wait_s: float) -> TaskDeta
     trace.task = name = full_name(task, trace.caller)
     if wait_s:
         await settled(parts, name, wait_s)
+    await own_read(parts, name)
     return await parts.stories.tell(name)
+
+
+async def own_read(parts: Parts, name: str) -> None:
+    """What this gateway acknowledged it also knows: wait until it has read as far, for a name that it has not read of."""
+    own, tasks = parts.submitting.acknowledged, parts.view.rings["tasks"]
+    if parts.view.book.get(name) is None and tasks.last < own:
+        await _wait(parts, _OWN_S, lambda: tasks.last >= own)
 
 
 async def settled(parts: Parts, name: str, wait_s: float) -> None:
@@ -219,6 +192,7 @@ async def output(request: ApiRequest, task: TaskPath) -> Response[bytes]:
     trace.task = name = full_name(task, trace.caller)
     verdict = await parts.stories.verdict(name)
     if verdict is None:
+        await own_read(parts, name)
         await parts.stories.tell(name)  # raises where there is no such task
         raise Conflict(f"{name} has no verdict yet: wait for it with ?wait_s= on the task", task=name)
     content = verdict.output or b""
@@ -243,7 +217,7 @@ async def why(request: ApiRequest, task: TaskPath) -> Why:
     """As the coordinator sees it now."""
     parts, trace = parts_of(request), trace_of(request)
     trace.task = name = full_name(task, trace.caller)
-    reply = await parts.asking.ask("coordinator", "why", WhyRequest(name), WhyReply)
+    reply = await _why(parts, name)
     if reply.state == "unknown":
         raise NotFound(f"no task {name} is known: {reply.detail}", task=name)
     return Why(
@@ -255,6 +229,19 @@ async def why(request: ApiRequest, task: TaskPath) -> Why:
         field=reply.field,
         limit=reply.limit,
     )
+
+
+async def _why(parts: Parts, name: str) -> WhyReply:
+    """The coordinator's answer; of a task that stands in TASKS it is asked again until it has read that, too."""
+    await own_read(parts, name)
+    until = asyncio.get_running_loop().time() + _OWN_S
+    while True:
+        reply = await parts.asking.ask("coordinator", "why", WhyRequest(name), WhyReply)
+        record = parts.view.book.get(name)
+        is_open = record is not None and record.settled is None and not record.is_refused
+        if reply.state != "unknown" or not is_open or asyncio.get_running_loop().time() > until:
+            return reply
+        await asyncio.sleep(_AGAIN_S)
 
 
 @delete(
@@ -274,6 +261,7 @@ async def cancel(request: ApiRequest, task: TaskPath) -> TaskDetail:
     if client != caller.client and not caller.may("operator"):
         limit = f"only tasks of {caller.client!r}"
         raise Forbidden(f"{name} is not yours: this token may cancel {limit}", limit=limit, task=name)
+    await own_read(parts, name)
     await parts.stories.tell(name)
     await parts.submitting.cancel(client, task_id)
     return await parts.stories.tell(name)

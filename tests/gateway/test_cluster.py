@@ -156,6 +156,7 @@ async def test_accounts_energy_and_their_proofs(api: httpx.AsyncClient) -> None:
 
     assert (balance["account"], balance["held"], balance["free"]) == ("client/owner", 0, 0)
     assert check(document).name == report["name"] == "client/owner"
+    assert report["format"] == broken["format"] == "ambient-balance/1"
     assert report["holds"]
     assert report["commitment"] == check(document).commitment.hex()
     assert (broken["holds"], broken["link"]) == (False, "format")
@@ -344,6 +345,9 @@ async def test_an_account_has_a_receipt_that_strangers_check(api: httpx.AsyncCli
     later = await api.get(held, params=far)
     report = await checked(api, final, final="true")
     foreign = await checked(api, final, account="client/else")
+    proof = (await api.post("/api/v1/proofs/verify", content=final)).json()
+    other = {"commitment": "0" * 64}
+    unpublished = (await api.post("/api/v1/proofs/verify", content=final, params=other)).json()
     damaged = await checked(api, final[:-3] + b"abc")
 
     assert (later.status_code, later.headers["retry-after"]) == (409, "1")
@@ -354,6 +358,38 @@ async def test_an_account_has_a_receipt_that_strangers_check(api: httpx.AsyncCli
     assert report["block"]["height"] >= 1
     assert (foreign["holds"], foreign["link"]) == (False, "account")
     assert (damaged["holds"], damaged["link"]) == (False, "file")
+    assert (proof["holds"], proof["format"], proof["name"]) == (True, "ambient-receipt@v1", "client/owner")
+    assert proof["block"] == report["block"]
+    assert (unpublished["holds"], unpublished["link"]) == (False, "state")
+
+
+async def test_a_proof_of_another_kind_is_refused_with_the_kinds_that_are_known(
+    api: httpx.AsyncClient,
+) -> None:
+    """A zero-knowledge proof is not told to be broken: it is of a kind that nobody here can check, and the answer names those that can be."""
+    answers = [
+        await api.post("/api/v1/proofs/verify", content=content)
+        for content in (
+            b'{"pi_a": ["1", "2"], "protocol": "groth16", "curve": "bn128"}',
+            b'{"format": "ambient-zk/1", "proof": "AAAA"}',
+            b"ambient-receipt@v9\n" + bytes(40),
+            bytes(range(256)),
+            b"[1, 2]",
+        )
+    ]
+    told = [answer.json() for answer in answers]
+
+    assert {answer.status_code for answer in answers} == {415}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert {each["type"] for each in told} == {"urn:ambient:problem:unknown-proof"}
+    assert {each["field"] for each in told} == {"format"}
+    assert {each["limit"] for each in told} == {
+        "one of ambient-balance/1, ambient-energy/1, ambient-receipt@v1"
+    }
+    for each, said in zip(
+        told, ("groth16", "ambient-zk/1", "ambient-receipt@v9", "does not say", "does not say"), strict=True
+    ):
+        assert said in each["detail"]
 
 
 async def checked(api: httpx.AsyncClient, data: bytes, **demands: str) -> dict[str, Any]:

@@ -164,26 +164,57 @@ async def test_a_refusal_of_the_cluster_is_told(api: httpx.AsyncClient) -> None:
     assert story["accepted"] is None
 
 
+async def test_what_was_acknowledged_is_known_at_once(api: httpx.AsyncClient) -> None:
+    """Nobody is told that there is no task which he has just submitted, whoever has read of it by then."""
+    paths = ("tasks/{}", "tasks/{}/why", "tasks/{}/output", "receipts/{}")
+    for number in range(12):
+        name = await submitted(api, id=f"at-once-{number}")
+        asked = [api.get("/api/v1/" + path.format(name)) for path in paths]
+        answers = await asyncio.gather(*asked, api.delete(f"/api/v1/tasks/{name}"))
+        assert {answer.status_code for answer in answers} <= {200, 202, 409}, [
+            (str(answer.url), answer.status_code, answer.text) for answer in answers
+        ]
+
+
 async def test_lists_are_filtered_and_paged(api: httpx.AsyncClient) -> None:
-    """Every task once, newest first, whatever the size of the pages."""
+    """Every task once, whatever the size of the pages; each filter lets through what it says, and what cannot be is refused by field and limit."""
     names = [await submitted(api, id=f"page-{number}") for number in range(5)]
-    for name in names:
-        await ended(api, name)
+    stories = [await ended(api, name) for name in names]
+
+    async def found(**by: object) -> list[str]:
+        answer = await api.get("/api/v1/tasks", params={"prefix": "page-", **by})  # type: ignore[dict-item]  # httpx takes them as they are
+        assert answer.status_code == 200, answer.text
+        return sorted(task["task"] for task in answer.json()["tasks"])
+
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await api.get("/api/v1/tasks", params={"search": "page-", "limit": 2, **cursor})).json()
+        page = (await api.get("/api/v1/tasks", params={"prefix": "page-", "limit": 2, **cursor})).json()
         seen += [task["task"] for task in page["tasks"]]
         if not page["next"]:
             break
         cursor = {"cursor": page["next"]}
-    verified = (await api.get("/api/v1/tasks", params={"state": "verified", "client": "owner"})).json()[
-        "tasks"
-    ]
+    asked_ms = sorted(story["asked"]["at_ms"] for story in stories)  # type: ignore[index]
+    digest = await module(api)
 
-    assert seen == names[::-1]
-    assert set(names) <= {task["task"] for task in verified}
-    assert (await api.get("/api/v1/tasks", params={"client": "nobody"})).json()["tasks"] == []
+    assert sorted(seen) == names
+    assert await found(state=["verified", "failed"], client="owner", search="owner.page") == names
+    assert await found(state="waiting") == await found(client="nobody") == await found(module="beef") == []
+    assert await found(module=digest) == await found(module=digest[7:19]) == names
+    assert await found(since_ms=asked_ms[0], until_ms=asked_ms[-1] + 1) == names
+    assert await found(since_ms=asked_ms[-1] + 1) == await found(until_ms=asked_ms[0]) == []
+    for field, value, limit in (
+        ("module", "xyz", "[0-9a-f]{1,64}"),
+        ("prefix", "a.b", "regex"),
+        ("state", "done", ""),
+        ("limit", "1001", "1000"),
+        ("since_ms", "-1", "0"),
+        ("until_ms", "3", "since_ms, 9"),
+    ):
+        refused = await api.get("/api/v1/tasks", params={"since_ms": "9", field: value})
+        said = refused.json()
+        assert (refused.status_code, said["field"]) == (400, field), said
+        assert limit in said["limit"], said
 
 
 async def test_each_acts_in_its_own_name(shared: Supervisor, token_for: Callable[..., str]) -> None:
