@@ -17,6 +17,7 @@ help:
 	@echo 'make check        lint, types, import rules, guests and schemas compared with their sources'
 	@echo 'make image        build the image of a node with buildah, without a daemon (TARGET=services, TARGET=all)'
 	@echo 'make test-image   build it, and run the node from it against a cluster: read-only, as uid 1000, to a verdict'
+	@echo '                  make test-image-services: the same of the four services'
 	@echo 'make bench        measure, against Ray and Celery where they can be installed'
 	@echo 'make constraints  pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)'
 	@echo 'make manual       write docs/cli.md and the manual page anew, from the command itself'
@@ -66,6 +67,11 @@ test-image: $(BIN)/.dev
 	@deploy/image node
 	@$(BIN)/python deploy/trial.py
 	@$(BIN)/python deploy/wheels.py || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+
+# Coordinator, verifier, anchor and gateway from theirs, with a node outside.
+test-image-services: $(BIN)/.dev
+	@deploy/image services
+	@$(BIN)/python deploy/trial_services.py
 
 $(BIN)/btcd: $(BIN)/python
 	@GOBIN="$$PWD/$(BIN)" go install github.com/btcsuite/btcd@v0.26.2
@@ -138,4 +144,4 @@ $(BIN)/.bench: $(BIN)/python $(PINS)
 	@tools/install all,bench
 	@touch $@ $(BIN)/.all
 
-.PHONY: help setup demo test test-btcd nats-server image test-image test-manifests sim chaos check manual recording figures screenshots bench constraints clean
+.PHONY: help setup demo test test-btcd nats-server image test-image test-image-services test-manifests sim chaos check manual recording figures screenshots bench constraints clean

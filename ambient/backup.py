@@ -51,24 +51,38 @@ class Taken(msgspec.Struct, frozen=True):
     """One log: its sequences, and the file with its snapshot. `config` and `state` are what the server wants back."""
 
     log: str
+    """Its name."""
     file: str
+    """Its snapshot, in the folder of the backup."""
     bytes: int
+    """Size of that file."""
     sha256: str
+    """Of that file, in hex."""
     first: int
+    """The first sequence in it."""
     last: int
+    """The last sequence in it."""
     config: dict[str, Any]
+    """Of the stream, as the server had it."""
     state: dict[str, Any]
+    """Of the stream, as the server had it."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """What is in a backup; times in ms since the epoch. `files` are the secrets, by their paths below `files/`."""
 
     format: int
+    """The version of this format."""
     cluster: str
+    """Its name."""
     begun_ms: int
+    """When the copy was begun, in milliseconds since 1970: what was acknowledged before is in it."""
     ended_ms: int
+    """When it was complete, in milliseconds since 1970."""
     logs: list[Taken]
+    """The logs and blobs."""
     files: list[str]
+    """The secrets (keys, tokens), by their paths; empty where no data folder was copied."""
 
 
 class _Failure(msgspec.Struct):

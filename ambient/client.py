@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from ambient import mapping
 from ambient.courier import Courier
@@ -23,18 +23,19 @@ from ambient.modules import ModuleSource
 from ambient.outstanding import Entry
 from ambient.preparation import Preparation, checked_token
 from ambient.questions import ClusterHealth, Questions
-from ambient.receipts import fetch_account_receipt, fetch_receipt
 from ambient.room import Patience
 from ambient.settings import resolve
 from ambient.storing import Storing
 from ambient.submission import Argument, InputLike, TaskOptions
 from ambient.task import Task
 from ambient.verdict import TaskVerdict
-from anchor.receipt.account_check import AccountReport
-from anchor.receipt.check import Report
 from bus.connection import Bus
 from bus.errors import Malformed
 from bus.messages import AccountReceiptRequest
+
+if TYPE_CHECKING:
+    from anchor.receipt.account_check import AccountReport
+    from anchor.receipt.check import Report
 
 __all__ = ["Client", "ClusterHealth", "connect"]
 
@@ -300,14 +301,18 @@ class Client(Questions):
 
     async def receipt(
         self, task: str | Task, *, wait: bool = False, timeout_s: float | None = None
-    ) -> tuple[bytes, Report]:
+    ) -> "tuple[bytes, Report]":
         """The receipt of a task as a file's bytes, and what it shows; see `ambient.receipts.fetch_receipt`."""
+        from ambient.receipts import fetch_receipt  # noqa: PLC0415 -- most programs want none
+
         return await fetch_receipt(self.bus, self.full_name(task), wait=wait, timeout_s=timeout_s)
 
     async def account_receipt(
         self, asked: AccountReceiptRequest, *, wait: bool = False, timeout_s: float | None = None
-    ) -> tuple[bytes, AccountReport]:
+    ) -> "tuple[bytes, AccountReport]":
         """The receipt of an account as a file's bytes, and what it shows; see `ambient.receipts.fetch_account_receipt`."""
+        from ambient.receipts import fetch_account_receipt  # noqa: PLC0415 -- most programs want none
+
         return await fetch_account_receipt(self.bus, asked, wait=wait, timeout_s=timeout_s)
 
     async def cancel(self, task: str | Task) -> None:

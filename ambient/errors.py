@@ -8,10 +8,12 @@ there; `OutputUnavailable` blames the blob store; `StillOpen` blames nobody: the
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import bus.errors
-from ambient.verdict import TaskVerdict
+
+if TYPE_CHECKING:
+    from ambient.verdict import TaskVerdict
 
 __all__ = [
     "DEFAULT_RETRY_S",
@@ -120,7 +122,7 @@ class LogFull(BusUnavailable):
 class OutputUnavailable(AmbientError):
     """The task was verified, but its large output cannot be had from the blob store; see `verdict`."""
 
-    def __init__(self, message: str, verdict: TaskVerdict) -> None:
+    def __init__(self, message: str, verdict: "TaskVerdict") -> None:
         super().__init__(message)
         self.verdict = verdict
 
@@ -147,13 +149,13 @@ class ReceiptUnusable(AmbientError):
 class TaskNotVerified(AmbientError):
     """The task ended without a verified output; `verdict` has all that is known."""
 
-    def __init__(self, verdict: TaskVerdict) -> None:
+    def __init__(self, verdict: "TaskVerdict") -> None:
         super().__init__(self._message(verdict))
         self.verdict = verdict
         self.task = verdict.task
 
     @staticmethod
-    def _message(verdict: TaskVerdict) -> str:
+    def _message(verdict: "TaskVerdict") -> str:
         return f"task {verdict.task} ended as {verdict.status}"
 
 
@@ -174,7 +176,7 @@ class TaskFailed(TaskNotVerified):
     }
 
     @staticmethod
-    def _message(verdict: TaskVerdict) -> str:
+    def _message(verdict: "TaskVerdict") -> str:
         parts = [f"task {verdict.task} failed: {verdict.reason or 'no reason was given'}"]
         if verdict.reason == "exit":
             parts.append(f" with status {verdict.exit_code}")
@@ -192,7 +194,7 @@ class TaskCancelled(TaskNotVerified):
     """The task was withdrawn before it had a result; submit it under a new id if it is wanted after all."""
 
     @staticmethod
-    def _message(verdict: TaskVerdict) -> str:
+    def _message(verdict: "TaskVerdict") -> str:
         return f"task {verdict.task} was cancelled: submit it again under a new id if it is wanted after all"
 
 
@@ -200,7 +202,7 @@ class TaskExpired(TaskNotVerified):
     """The task's deadline passed before it had a result."""
 
     @staticmethod
-    def _message(verdict: TaskVerdict) -> str:
+    def _message(verdict: "TaskVerdict") -> str:
         return f"task {verdict.task} passed its deadline: submit it again with a later `deadline`, or a higher `priority`"
 
 
@@ -211,7 +213,7 @@ _BY_STATUS: dict[str, type[TaskNotVerified]] = {
 }
 
 
-def checked(verdict: TaskVerdict) -> TaskVerdict:
+def checked(verdict: "TaskVerdict") -> "TaskVerdict":
     """The verdict itself if the task was verified; raises the `TaskNotVerified` that fits otherwise."""
     if verdict.verified:
         return verdict

@@ -43,10 +43,15 @@ class ClusterHealth(msgspec.Struct, frozen=True):
     """
 
     coordinator: ServiceHealth | None
+    """The one that leads; null where none answers."""
     verifier: ServiceHealth | None
+    """The one that leads; null where none answers."""
     round_trip_ms: float
+    """To the NATS server, in milliseconds."""
     standbys: tuple[ServiceHealth, ...] = ()
+    """Those of all three that would take over."""
     anchor: ServiceHealth | None = None
+    """The one that leads; null where none answers."""
 
     @property
     def ok(self) -> bool:

@@ -21,11 +21,13 @@ class NodeRate(msgspec.Struct, frozen=True):
     """What one node did between two looks; None where that is not known yet."""
 
     node: str
+    """Its name."""
     agreed_per_s: float | None = None
     """Results that the verdict agreed with."""
     wrong_per_s: float | None = None
     """Results that dissented from it, and faults."""
     watts: float | None = None
+    """Joules per second."""
 
 
 class Rates:

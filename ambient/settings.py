@@ -9,14 +9,12 @@ import getpass
 import json
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bus.connection import DEFAULT_URL
 from bus.errors import Malformed
-from bus.subjects import DEFAULT_CLUSTER, token
+from bus.subjects import DEFAULT_CLUSTER, DEFAULT_URL, token
 
 __all__ = ["ConnectionSettings", "default_data", "read_cluster_file", "resolve", "settings_files"]
 
@@ -70,19 +68,24 @@ def read_cluster_file(data: Path) -> dict[str, Any]:
 
 def _read_settings() -> dict[str, str]:
     for path in settings_files():
-        try:
-            table = tomllib.loads(path.read_text())
-        except FileNotFoundError:
-            if os.environ.get("AMBIENT_CONFIG"):
-                raise Malformed("AMBIENT_CONFIG", f"{path} does not exist: create it, or unset it") from None
-            continue
-        except (OSError, ValueError) as error:
-            raise Malformed(str(path), f"is no readable TOML: {error}") from None
-        for key, value in table.items():
-            if key not in _KEYS or not isinstance(value, str):
-                raise Malformed(f"{path}: {key}", f"must be one of {', '.join(_KEYS)}, each a string")
-        return table
+        if path.exists():
+            return _table(path)
+        if os.environ.get("AMBIENT_CONFIG"):
+            raise Malformed("AMBIENT_CONFIG", f"{path} does not exist: create it, or unset it")
     return {}
+
+
+def _table(path: Path) -> dict[str, str]:
+    import tomllib  # noqa: PLC0415 -- most machines have no settings file
+
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Malformed(str(path), f"is no readable TOML: {error}") from None
+    for key, value in table.items():
+        if key not in _KEYS or not isinstance(value, str):
+            raise Malformed(f"{path}: {key}", f"must be one of {', '.join(_KEYS)}, each a string")
+    return table
 
 
 def _user() -> str:

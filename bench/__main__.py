@@ -31,7 +31,7 @@ GROUPS = {
         "dashboard",
         "peers",
     ),
-    "reliability": ("takeover", "recovery", "rejoin", "servers", "memory", "retention", "soak"),
+    "reliability": ("takeover", "recovery", "rejoin", "servers", "memory", "retention", "simulation", "soak"),
 }
 _LIMIT_S = 420.0
 _SOAK_MORE_S = 900.0

@@ -32,12 +32,11 @@ from bus.errors import BusUnavailable, Forbidden, Malformed, NoResponder, Servic
 from bus.messages import ErrorReply
 from bus.servers import Choice
 from bus.signing import Identity
-from bus.subjects import DEFAULT_CLUSTER, Subjects
+from bus.subjects import DEFAULT_CLUSTER, DEFAULT_URL, Subjects
 from bus.wire import decode, encode
 
-__all__ = ["DEFAULT_URL", "Bus", "Received", "cluster_from_environment", "url_from_environment"]
+__all__ = ["Bus", "Received", "cluster_from_environment", "url_from_environment"]
 
-DEFAULT_URL = "nats://127.0.0.1:4222"
 Received = Msg
 """A message as subscriptions hand it over: `.subject`, `.data`, `.reply`, `.headers`."""
 

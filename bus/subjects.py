@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bus.errors import Malformed
 
-__all__ = ["DEFAULT_CLUSTER", "LOGS", "TOKEN_PATTERN", "Subjects", "token"]
+__all__ = ["DEFAULT_CLUSTER", "DEFAULT_URL", "LOGS", "TOKEN_PATTERN", "Subjects", "token"]
 
 TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}(?!\n)$"  # noqa: S105 -- no secret: a word of a subject
 """Letters, digits, `_` and `-`: safe in a NATS subject, a file name, a label and a URL.
@@ -18,6 +18,7 @@ Python's `$` also matches before a final line break, other dialects' does not; t
 """
 
 DEFAULT_CLUSTER = "home"
+DEFAULT_URL = "nats://127.0.0.1:4222"
 
 LOGS = ("tasks", "assignments", "results", "verdicts")
 """The durable logs of what is computed, left to right, as in docs/architecture.md; `anchors` is the one of what is proven of it."""

@@ -64,7 +64,7 @@ class Settings:
     cluster: str = DEFAULT_CLUSTER
     name: str = field(default_factory=lambda: f"coordinator-{secrets.token_hex(4)}")
     strategy: str = "weighted"
-    checkpoint_s: float = 10.0
+    checkpoint_s: float = 5.0
     open_tasks: int = 200_000
     open_bytes: int = _GIB
     full_tasks: int = 150_000

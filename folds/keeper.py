@@ -15,7 +15,7 @@ from bus.connection import Bus
 from bus.errors import BusError, Fenced
 from bus.streams import Extent, extent
 from folds.errors import CheckpointUnusable, FoldsError
-from folds.freed import give_back
+from folds.freed import give_back, keep_large_apart
 from folds.manifest import Manifest
 from folds.remembered import Remembered
 from folds.runs import build, merge
@@ -72,6 +72,7 @@ class Keeper:
 
         `restore` raises `CheckpointUnusable` before it changes anything. Raises `BusUnavailable`.
         """
+        keep_large_apart()
         extents = {log: await extent(self._bus, log) for log in logs}
         first = {log: each.first for log, each in extents.items()}
         loaded = await self._store.load()

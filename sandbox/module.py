@@ -33,9 +33,13 @@ class Import(msgspec.Struct, frozen=True):
     """One import; `type` only for functions."""
 
     module: str
+    """The module that it is imported from."""
     name: str
+    """Its name there."""
     kind: str
+    """`function`, `memory`, `table`, `global` or `tag`."""
     type: FuncType | None = None
+    """The signature of a function; null of anything else."""
 
 
 class ModuleReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +48,11 @@ class ModuleReport(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """SHA-256 of the module, hexadecimal."""
     size: int
+    """In bytes."""
     kind: Literal["command", "functions"]
+    """Whether it is a WASI command, with `_start`, or a library of functions."""
     imports: list[Import]
+    """All of them."""
     functions: dict[str, FuncType]
     """Exported functions."""
     exports: dict[str, str]
@@ -53,11 +60,15 @@ class ModuleReport(msgspec.Struct, frozen=True, kw_only=True):
     memory: Limits | None
     """The first memory, in pages of 64 KiB, own or imported."""
     memories: int
+    """How many it has."""
     memory_exported: bool
     """Whether it is exported as `memory`, which host calls need."""
     tables: list[Limits]
+    """In elements."""
     function_count: int
+    """Functions that it defines."""
     has_start: bool
+    """Whether it has a start function, which runs before anything is called."""
     has_tags: bool
     """Whether it defines exception tags."""
     features: list[str]

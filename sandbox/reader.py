@@ -42,16 +42,22 @@ class Limits(msgspec.Struct, frozen=True):
     """A memory's limits in 64 KiB pages, or a table's in elements."""
 
     minimum: int
+    """At the start."""
     maximum: int | None = None
+    """The most; null where none is said."""
     shared: bool = False
+    """Whether threads may share it."""
     is_64: bool = False
+    """Whether it is addressed by 64 bits."""
 
 
 class FuncType(msgspec.Struct, frozen=True):
     """A function's signature by value type names (`i32`, `f64`, …)."""
 
     params: tuple[str, ...] = ()
+    """Types of its arguments."""
     results: tuple[str, ...] = ()
+    """Types of its results."""
 
     def __str__(self) -> str:
         return f"({', '.join(self.params)}) -> ({', '.join(self.results)})"

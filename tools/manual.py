@@ -9,11 +9,12 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 from cyclopts.docs.markdown import generate_markdown_docs
 
-from ambient.cli.answers import ANSWERS, fields
+from ambient.cli.answers import ANSWERS, FAILED, PROCESSES, fields
 from ambient.cli.app import app
 from ambient.cli.exits import NODE, explained
 
@@ -30,10 +31,12 @@ Results go to standard output, everything else to standard error. Colours, bars 
 is honoured, and in a pipe tables are not cut. `NATS_URL`, `AMBIENT_CLUSTER`, `AMBIENT_CLIENT`, `AMBIENT_DATA` and a settings file
 (`ambient.toml`, or the one that `AMBIENT_CONFIG` names, with `nats`, `cluster`, `client`) hold where an option is not given.
 """
-STABLE = """\
+STABLE = f"""\
 With `--json` a command prints one document, on one line in a pipe; those that go on until they are stopped print a line each time. Every field is
 there, also at its default. Within a minor version no field goes away or changes its type or meaning; there may be more of them.
-Commands that are not listed print documents of their own papers: [audit.md](audit.md), [RECEIPT.md](../anchor/RECEIPT.md), [ledger.md](ledger.md).
+Bytes are base64; names end in their unit where they have one. {", ".join(f"`{name}`" for name in PROCESSES)} are processes and print nothing.
+
+Whatever ends in an error prints `Failed` instead, as its last line: there is none where the command answered, whatever the exit code.
 """
 
 
@@ -53,23 +56,25 @@ def exits() -> str:
 
 def answers() -> str:
     """What `--json` prints, by command, then every struct once."""
-    lines, structs = ["| command | prints | type |", "|---|---|---|"], dict[str, list[tuple[str, str]]]()
+    lines = ["| command | prints | type |", "|---|---|---|"]
     for command, answer in ANSWERS.items():
-        found = fields(answer)
-        structs |= found
-        name = next(iter(found))
-        is_list = getattr(answer.type, "__origin__", None) is list
-        kind = f"list of {name}" if is_list else name
+        named = " or ".join(map(_named, answer.types))
         lines.append(
-            f"| `{command}` | {answer.says}{' A line each look.' if answer.a_line_each else ''} | {kind} |"
+            f"| `{command}` | {answer.says}{' A line each look.' if answer.a_line_each else ''} | {named} |"
         )
+    structs = fields(FAILED, *(kind for answer in ANSWERS.values() for kind in answer.types))
     tables = [
-        f"### {name}\n\n| field | type |\n|---|---|\n"
-        + "\n".join(f"| `{field}` | {kind} |" for field, kind in rows)
+        f"### {name}\n\n| field | type | meaning |\n|---|---|---|\n"
+        + "\n".join(f"| `{row.name}` | {row.kind} | {row.means} |" for row in rows)
         for name, rows in sorted(structs.items())
-        if rows
     ]
     return "\n".join(lines) + "\n\n" + "\n\n".join(tables) + "\n"
+
+
+def _named(kind: Any) -> str:
+    """A struct, or a list of them."""
+    members: tuple[type, ...] = getattr(kind, "__args__", ())
+    return f"list of {members[0].__name__}" if members else str(kind.__name__)
 
 
 def paper() -> str:

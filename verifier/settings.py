@@ -35,7 +35,7 @@ class VerifierSettings:
     cluster: str = field(default_factory=cluster_from_environment)
     name: str = field(default_factory=_default_name)
     kept_bytes: int = 32 * _MIB
-    checkpoint_s: float = 10.0
+    checkpoint_s: float = 5.0
     metrics_port: int = 0
     metrics_host: str = LOOPBACK
 

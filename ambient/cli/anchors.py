@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.processes import (
+from ambient.cli.serving import (
     SOME_TIME,
     CheckpointS,
     Data,
@@ -26,7 +26,7 @@ from bus.signing import Identity
 if TYPE_CHECKING:
     from anchor.bitcoin.opening import ChainSettings
 
-__all__ = ["commands"]
+__all__ = ["anchor"]
 
 
 @Parameter(name="*", group=Group("Log", sort_key=50))
@@ -186,6 +186,3 @@ async def anchor(
     )
     await run(settings)
     return Exit.OK
-
-
-commands = (anchor,)

@@ -1,160 +1,200 @@
-"""What each command prints with `--json`: the one place where that is written down, and a test validates real answers against it.
+"""What each command prints with `--json`: the one list, by command, from which docs/cli.md is made and against which a test holds real answers.
 
-Stable means: within a minor version no field goes away, changes its type or its meaning; there may be more of them, so a script must not mind
-fields that it does not know.
+The words for each field are those that stand below it in its struct. Stable means: within a minor version no field goes away, changes its type
+or its meaning; there may be more of them, so a script must not mind fields that it does not know.
 """
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec import inspect as kinds
 
 from ambient import ClusterHealth
+from ambient.audit import Report
 from ambient.backup import Manifest
+from ambient.cli.checking import Checked
+from ambient.cli.failing import Failed
+from ambient.cli.gateway import TokenMade, TokensEnded, TokenShown
+from ambient.cli.ledger import Balance, Carried, Energy
+from ambient.cli.nodes import Topped, Watched
+from ambient.cli.processes import Server
+from ambient.cli.shown import AccountShown, Broken, ProofShown, ReceiptShown
+from ambient.cli.status import Status
+from ambient.cli.tasks import Cancelled, Submitted
+from ambient.cli.users import UserAdded, UserRemoved, UserShown
+from ambient.cluster.described import ClusterDescribed
+from ambient.demo.stage import Demonstrated
 from ambient.finding import Finding
-from ambient.rates import NodeRate
 from bus.messages import DrainReply, NodeView, TaskView, Verdict, WhyReply
 
-__all__ = ["ANSWERS", "Answer", "fields"]
+__all__ = ["ANSWERS", "FAILED", "PROCESSES", "Answer", "Field", "fields", "lacking"]
 
 
 class Answer(NamedTuple):
-    """One document a call, or one a line for as long as the command runs."""
+    """One document a call, or one a line for as long as the command runs; of one of these types."""
 
     says: str
-    type: Any
+    types: tuple[Any, ...]
     a_line_each: bool = False
 
 
-class Submitted(msgspec.Struct):
-    """The name by which the task is asked for."""
+class Field(NamedTuple):
+    """A field of a struct: its name, its type in words of JSON, and what it means (empty where nobody wrote it down)."""
 
-    task: str
-
-
-class Cancelled(msgspec.Struct):
-    """`asked` is false where the task was over already; `state` is that before it was asked."""
-
-    task: str
-    asked: bool
-    state: str
-
-
-class Watched(msgspec.Struct):
-    """One look; rates are null in the first."""
-
-    health: ClusterHealth
-    nodes: list[NodeView]
-    tasks: list[TaskView]
-    verdicts_per_s: float | None
-    watts: float | None
-
-
-class Topped(msgspec.Struct):
-    """One node with what it does per second."""
-
-    rate: NodeRate
-    node: NodeView
-
-
-class Server(msgspec.Struct):
-    """Where it listens."""
-
-    nats: str
-    monitor: str
-    cluster: str
-
-
-class Status(msgspec.Struct):
-    """What the node on this machine says of itself; `wrong` is empty where nothing is."""
-
-    node: str
-    pid: int
-    connected: bool
-    enrolled: bool
-    state: str
-    reason: str
-    open: int
-    slots: int
-    beat_age_s: float | None
-    wrong: str
-
-
-class Added(msgspec.Struct):
-    """`file` is what the servers include, `secret` the new private key's file: null where there is none, or where it was brought."""
-
-    role: str
     name: str
-    key: str
-    file: str
-    secret: str | None
+    kind: str
+    means: str
 
 
-class Removed(msgspec.Struct):
-    """False where there was no such user."""
+FAILED = Failed
+"""What any command prints that ends with an error."""
 
-    removed: bool
+PROCESSES = ("node", "coordinator", "verifier", "anchor", "gateway", "trace")
+"""Commands that print nothing but their logs."""
 
-
-class Listed(msgspec.Struct):
-    """One whom the servers let in."""
-
-    role: str
-    name: str
-    key: str
-
+_RECEIPTS = (ReceiptShown, AccountShown, ProofShown, Broken)
 
 ANSWERS = {
-    "run": Answer("The verdict, `output` as base64.", Verdict),
-    "result": Answer("The verdict, `output` as base64.", Verdict),
-    "submit": Answer("The task's name.", Submitted),
-    "cancel": Answer("Whether it was asked for, and the state before.", Cancelled),
-    "why": Answer("Where the task stands, and the reason node by node.", WhyReply),
-    "tasks": Answer("A list of tasks, newest first.", list[TaskView]),
-    "nodes": Answer("A list of nodes.", list[NodeView]),
-    "top": Answer("A list of nodes with their rates, sorted.", list[Topped], a_line_each=True),
-    "watch": Answer("Services, nodes, tasks and rates.", Watched, a_line_each=True),
-    "health": Answer("Who leads, and who stands by.", ClusterHealth),
-    "doctor": Answer("A list of findings.", list[Finding]),
-    "server": Answer("Where it listens, once it does.", Server),
-    "node drain": Answer("How the node is when the wait ended.", DrainReply),
-    "node undrain": Answer("How the node is when the wait ended.", DrainReply),
-    "node status": Answer("What the node says of itself.", Status),
-    "backup": Answer("What is in the backup.", Manifest),
-    "restore": Answer("What was in the backup.", Manifest),
-    "user add": Answer("Who is let in now.", Added),
-    "user remove": Answer("Whether there was such a user.", Removed),
-    "user list": Answer("A list of those who are let in.", list[Listed]),
+    "run": Answer("The verdict.", (Verdict,)),
+    "submit": Answer("The task's name.", (Submitted,)),
+    "result": Answer("The verdict.", (Verdict,)),
+    "cancel": Answer("Whether it was asked for, and the state before.", (Cancelled,)),
+    "why": Answer("Where the task stands, and the reason node by node.", (WhyReply,)),
+    "tasks": Answer("Tasks, newest first.", (list[TaskView],)),
+    "nodes": Answer("Nodes.", (list[NodeView],)),
+    "top": Answer("Nodes with their rates, sorted.", (list[Topped],), a_line_each=True),
+    "watch": Answer("Services, nodes, tasks and rates.", (Watched,), a_line_each=True),
+    "check": Answer("What was found out about the module.", (Checked,)),
+    "health": Answer("Who leads, and who stands by.", (ClusterHealth,)),
+    "doctor": Answer("What was examined.", (list[Finding],)),
+    "balance": Answer("What the account holds.", (Balance,)),
+    "energy": Answer("What the month took.", (Energy,)),
+    "credit": Answer("The order, and whether it is carried out.", (Carried,)),
+    "burn": Answer("The order, and whether it is carried out.", (Carried,)),
+    "audit": Answer("Every promise, violation and open task.", (Report,)),
+    "receipt": Answer("What the receipt shows.", (ReceiptShown,)),
+    "verify": Answer("What the file shows, or where it breaks.", _RECEIPTS),
+    "up": Answer("What `cluster.json` says, once all of it runs.", (ClusterDescribed,)),
+    "demo": Answer("What was shown.", (Demonstrated,)),
+    "server": Answer("Where it listens, once it does.", (Server,)),
+    "node drain": Answer("How the node is when the wait ended.", (DrainReply,)),
+    "node undrain": Answer("How the node is when the wait ended.", (DrainReply,)),
+    "backup": Answer("What is in the backup.", (Manifest,)),
+    "restore": Answer("What was in the backup.", (Manifest,)),
+    "node status": Answer("What the node says of itself.", (Status,)),
+    "token": Answer("The tokens that there are.", (list[TokenShown],)),
+    "token list": Answer("The tokens that there are.", (list[TokenShown],)),
+    "token create": Answer("The token, once.", (TokenMade,)),
+    "user": Answer("Those who are let in.", (list[UserShown],)),
+    "user list": Answer("Those who are let in.", (list[UserShown],)),
+    "user add": Answer("Who is let in now.", (UserAdded,)),
+    "user remove": Answer("Whether there was such a user.", (UserRemoved,)),
+    "token revoke": Answer("How many tokens are ended.", (TokensEnded,)),
 }
-"""By command. What is not here (`up`, `demo`, `audit`, `check`, `receipt`, `verify`, the ledger's) prints a document that its own paper describes."""
+"""By command; `PROCESSES` print none."""
 
 
-def fields(answer: Answer) -> dict[str, list[tuple[str, str]]]:
-    """The fields of the answer (of a member, where it is a list) and of every struct in it, by the struct's name, with their types in words of JSON."""
-    kind = answer.type
-    inner = kind.__args__[0] if getattr(kind, "__origin__", None) is list else kind
-    _, structs = msgspec.json.schema_components([inner], ref_template="{name}")
-    ordered = {inner.__name__: structs[inner.__name__], **structs}
-    return {
-        name: [(field, _worded(schema)) for field, schema in struct.get("properties", {}).items()]
-        for name, struct in ordered.items()
-    }
+def fields(*types: Any) -> dict[str, list[Field]]:
+    """The fields of these types (of a member, where one is a list) and of every struct in them, by the struct's name."""
+    found: dict[str, list[Field]] = {}
+    for struct in _structs(kinds.multi_type_info(types)):
+        means = _means(struct.cls)
+        rows = [
+            Field(each.encode_name, _worded(each.type), means.get(each.name, "")) for each in struct.fields
+        ]
+        if struct.tag_field is not None:
+            rows.insert(0, Field(struct.tag_field, f"`{struct.tag}`", "Which kind of document it is."))
+        found[struct.cls.__name__] = rows
+    return found
 
 
-def _worded(schema: dict[str, Any]) -> str:
+def _structs(waiting: Any) -> Iterator[kinds.StructType]:
+    """Each once, in the order in which they come up."""
+    seen: set[type] = set()
+    queue = list(waiting)
+    while queue:
+        kind = queue.pop(0)
+        if isinstance(kind, kinds.StructType):
+            if kind.cls not in seen:
+                seen.add(kind.cls)
+                yield kind
+                queue += [each.type for each in kind.fields]
+        else:
+            queue += _inner(kind)
+
+
+def _inner(kind: kinds.Type) -> list[kinds.Type]:
+    """The types that a collection or a choice is made of."""
+    match kind:
+        case kinds.Metadata():
+            return [kind.type]
+        case kinds.UnionType():
+            return list(kind.types)
+        case kinds.DictType():
+            return [kind.value_type]
+        case kinds.TupleType():
+            return list(kind.item_types)
+        case kinds.CollectionType():
+            return [kind.item_type]
+    return []
+
+
+_WORDS: dict[type[kinds.Type], str] = {
+    kinds.NoneType: "null",
+    kinds.BoolType: "boolean",
+    kinds.IntType: "integer",
+    kinds.FloatType: "number",
+    kinds.StrType: "string",
+    kinds.BytesType: "base64",
+    kinds.AnyType: "anything",
+}
+
+
+def _worded(kind: kinds.Type) -> str:
     """A type as people say it."""
-    if "$ref" in schema:
-        return str(schema["$ref"])
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_worded(each) for each in schema["anyOf"]))
-    if "enum" in schema:
-        return " or ".join(f"`{each}`" for each in schema["enum"])
-    kind = schema.get("type", "anything")
-    if kind == "array":
-        members = (
-            [schema["items"]] if isinstance(schema.get("items"), dict) else schema.get("prefixItems", [])
-        )
-        return "list of " + ", ".join(map(_worded, members)) if members else "list"
-    if kind == "object":
-        values = schema.get("additionalProperties")
-        return f"object of {_worded(values)}" if isinstance(values, dict) else "object"
-    return "base64" if schema.get("contentEncoding") == "base64" else str(kind)
+    match kind:
+        case kinds.StructType():
+            words = kind.cls.__name__
+        case kinds.LiteralType():
+            words = " or ".join(f"`{each}`" for each in kind.values)
+        case kinds.UnionType():
+            ordered = sorted(kind.types, key=lambda each: isinstance(each, kinds.NoneType))
+            words = " or ".join(dict.fromkeys(map(_worded, ordered)))
+        case kinds.DictType():
+            words = f"object of {_worded(kind.value_type)}"
+        case kinds.TupleType() | kinds.CollectionType():
+            words = f"list of {', '.join(map(_worded, _inner(kind)))}"
+        case kinds.Metadata():
+            words = _worded(kind.type)
+        case _:
+            words = _WORDS[type(kind)]
+    return words
+
+
+def _means(struct: type) -> dict[str, str]:
+    """By field, the words that stand below it in the source of the struct or of one that it extends."""
+    found: dict[str, str] = {}
+    for kind in reversed(struct.__mro__):
+        if kind.__module__ in ("builtins", "msgspec", "msgspec._core"):
+            continue
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        assert isinstance(written, ast.ClassDef)  # noqa: S101 -- the source of a class is one
+        for field, below in zip(written.body, written.body[1:], strict=False):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(words))),
+                ):
+                    found[name] = " ".join(words.split())
+    return found
+
+
+def lacking() -> Iterator[str]:
+    """Fields of answers of which nobody wrote down what they mean."""
+    for struct, rows in fields(
+        FAILED, *(kind for answer in ANSWERS.values() for kind in answer.types)
+    ).items():
+        yield from (f"{struct}.{row.name}" for row in rows if not row.means)

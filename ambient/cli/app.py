@@ -1,58 +1,50 @@
-"""The command's root: registers the commands, maps errors to exit codes, runs the event loop."""
+"""The command's root: where each command is found, and how a command line becomes an exit code.
+
+A command's module is imported when the command is called and not before: what a client needs not, it does not wait for.
+"""
 
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
 from cyclopts import App, CycloptsError
-from rich.markup import escape
 
-from ambient.cli import (
-    anchors,
-    audit,
-    backups,
-    cluster,
-    drains,
-    gateway,
-    inspection,
-    ledger,
-    nodes,
-    processes,
-    receipts,
-    status,
-    tasks,
-    tracing,
-    users,
-)
-from ambient.cli.exits import INTERRUPTED, NODE, Exit, in_short
-from ambient.cli.output import PLAIN_RENDERER, err
-from ambient.errors import (
-    AmbientError,
-    BusUnavailable,
-    LogFull,
-    OutputUnavailable,
-    ReceiptPending,
-    ReceiptUnusable,
-    StillOpen,
-    TaskNotVerified,
-    TaskRejected,
-)
+from ambient.cli.exits import in_short
+from ambient.cli.failing import explain, interrupted, misused
+from ambient.cli.output import PLAIN_RENDERER
+from ambient.cli.serving import log_to_stderr
 from ambient.logs import steps_wanted
-from anchor.errors import AnchorError
-from bus.errors import BusError, Malformed
 from bus.steps import STEPS
-from gateway.errors import GatewayError
-from metrics.errors import MetricsError
-from tracing.errors import TracingError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "called", "main"]
+
+_COMMANDS = {
+    "tasks": ("run", "submit", "result", "cancel", "why", "tasks"),
+    "nodes": ("nodes", "top", "watch"),
+    "checking": ("check",),
+    "inspection": ("health", "doctor"),
+    "ledger": ("balance", "energy", "credit", "burn"),
+    "audit": ("audit",),
+    "backups": ("backup", "restore"),
+    "receipts": ("receipt",),
+    "verifying": ("verify",),
+    "cluster": ("up", "demo"),
+    "processes": ("coordinator", "verifier", "server"),
+    "anchors": ("anchor",),
+    "tracing": ("trace",),
+    "node": ("node",),
+    "gateway": ("gateway", "token"),
+    "users": ("user",),
+}
+"""By module of `ambient.cli`; the functions, or groups of commands, have the commands' names."""
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- asked for seldom
+
     try:
         return version("ambient-vcp")
     except PackageNotFoundError:
@@ -67,56 +59,46 @@ app = App(
     help_epilogue=f"{in_short()}; `ambient node` has its own from 3 on: see `ambient node --help`.",
 )
 app.register_install_completion_command()
-
-for commands in (
-    tasks.commands,
-    nodes.commands,
-    inspection.commands,
-    ledger.commands,
-    audit.commands,
-    backups.commands,
-    receipts.commands,
-    cluster.commands,
-    processes.commands,
-    anchors.commands,
-    tracing.commands,
-):
-    for command in commands:
-        app.command(command, name=command.__name__.rstrip("_"))
-
-# `ambient node` is the process itself; the words behind it are said to one that runs, by its name.
-_node = App(
-    name="node",
-    result_action="return_value",
-    help_epilogue="Exit codes of the node: "
-    + "; ".join(f"{code} {meant}" for code, meant in NODE.items())
-    + ".",
-)
-_node.default(processes.node)
-for command in (*drains.commands, *status.commands):
-    _node.command(command)
-app.command(_node)
-app.command(gateway.gateway)
-app.command(gateway.token)
-app.command(users.user)
+for _module, _names in _COMMANDS.items():
+    for _name in _names:
+        app.command(f"ambient.cli.{_module}:{_name}", name=_name)
 
 
 def main() -> None:
     """Parse the command line, run it and exit with a code of `Exit`."""
     _quiet_logs()
+    sys.exit(called(sys.argv[1:]))
+
+
+def called(tokens: Sequence[str]) -> int:
+    """Run a command line in this process; its exit code."""
+    as_json = "--json" in (tokens[: tokens.index("--")] if "--" in tokens else tokens)
+    if not tokens or not set(app.help_flags).isdisjoint(tokens):
+        _load_listed(tokens)
     try:
-        command, bound, _ = app.parse_args(exit_on_error=False)
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False)
         answer = command(*bound.args, **bound.kwargs)
         code = _run(answer) if asyncio.iscoroutine(answer) else answer
-    except CycloptsError:
-        code = Exit.USAGE  # cyclopts has printed what is wrong
+    except CycloptsError as error:
+        code = misused(error, as_json=as_json)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = interrupted(as_json=as_json)
     except BrokenPipeError:
         code = 0  # the reader of our output (head, less) has seen enough
     except Exception as error:  # noqa: BLE001 -- the outermost edge: every known error becomes a sentence and a code
-        code = _explain(error)
-    sys.exit(int(code or 0))
+        code = explain(error, as_json=as_json)
+    return int(code or 0)
+
+
+def _load_listed(tokens: Sequence[str]) -> None:
+    """Import the commands that help will list: what is said of each stands in it."""
+    listed = app
+    for token in tokens:
+        if token not in listed:
+            break
+        listed = listed[token]
+    for name in listed:
+        listed[name]
 
 
 def _run(command: Coroutine[Any, Any, Any]) -> Any:
@@ -128,48 +110,12 @@ def _run(command: Coroutine[Any, Any, Any]) -> Any:
     return uvloop.run(command)
 
 
-def _explain(error: Exception) -> Exit:
-    code = _exit_code(error)
-    if code is Exit.INTERNAL:
-        structlog.get_logger("ambient").exception("a fault of ours: please report it")
-    err.print(f"[bold red]error:[/] {escape(_sentence(error))}")
-    return code
-
-
-def _sentence(error: Exception) -> str:
-    """The error's own words, but advice for the command line instead of for a program."""
-    if isinstance(error, StillOpen):
-        return f"{error.within}: `ambient result {error.task}` waits again, `ambient why {error.task}` says what for"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
-
-
-def _exit_code(error: Exception) -> Exit:
-    known: tuple[tuple[type[Exception], Exit], ...] = (
-        (TaskNotVerified, Exit.NOT_VERIFIED),
-        (TaskRejected, Exit.REFUSED),
-        (StillOpen, Exit.TIMEOUT),
-        (ReceiptPending, Exit.TIMEOUT),
-        (ReceiptUnusable, Exit.UNAVAILABLE),
-        (LogFull, Exit.FULL),
-        (BusUnavailable, Exit.UNAVAILABLE),
-        (OutputUnavailable, Exit.UNAVAILABLE),
-        (Malformed, Exit.USAGE),
-        (BusError, Exit.UNAVAILABLE),
-        (AmbientError, Exit.USAGE),
-        (MetricsError, Exit.USAGE),
-        (TracingError, Exit.USAGE),
-        (AnchorError, Exit.USAGE),
-        (GatewayError, Exit.USAGE),
-        (OSError, Exit.USAGE),
-    )
-    return next((code for kind, code in known if isinstance(error, kind)), Exit.INTERNAL)
-
-
 def _quiet_logs() -> None:
     """Commands speak to people: warnings go to stderr, the rest is for the processes' own logs; and steps of tasks where they are asked for."""
     STEPS.on = steps_wanted()
+    if STEPS.on and not sys.stderr.isatty():
+        log_to_stderr("info", "", steps=True)  # to be read with the lines of the processes
+        return
     structlog.configure(
         processors=[structlog.processors.add_log_level, PLAIN_RENDERER],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if STEPS.on else logging.WARNING),

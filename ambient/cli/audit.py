@@ -12,7 +12,7 @@ from ambient.cli.options import Connection
 from ambient.cli.output import err, out, print_json, table
 from bus.connection import Bus
 
-__all__ = ["commands"]
+__all__ = ["audit"]
 
 _CONNECT_S = 2.0
 _FEW = 10
@@ -106,6 +106,3 @@ def _leaders(report: Report) -> Iterator[str]:
 def _and_more(count: int) -> Iterator[str]:
     if count > _FEW:
         yield f"… and {count - _FEW:,} more: `ambient audit --json` lists them all"
-
-
-commands = (audit,)

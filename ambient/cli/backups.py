@@ -14,7 +14,7 @@ from ambient.cli.output import err, print_json
 from ambient.settings import default_data
 from bus.connection import Bus
 
-__all__ = ["backup", "commands", "restore"]
+__all__ = ["backup", "restore"]
 
 _CONNECT_S = 5.0
 _Folder = Annotated[Path, Parameter(help="Folder of the backup.")]
@@ -85,6 +85,3 @@ def _say(manifest: Manifest, folder: Path, connection: Connection, done: str) ->
     err.print(
         f"{len(manifest.logs)} logs of cluster {manifest.cluster} ({size / 1e6:,.1f} MB) and {len(manifest.files)} keys {done} {folder}: as of {taken} UTC"
     )
-
-
-commands = (backup, restore)

@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 from ambient.cli.exits import Exit
 from ambient.cli.options import AT_LEAST_ONE, PORT, Connection
 from ambient.cli.output import err, print_json
-from ambient.cli.processes import LogTasks
+from ambient.cli.serving import LogTasks
 from ambient.cli.starting import Starting, where_lines
 from ambient.extras import needs
 from ambient.settings import default_data, read_cluster_file
@@ -17,7 +17,7 @@ from bus.terms import stop_signals
 if TYPE_CHECKING:
     from ambient.cluster import ClusterPlan
 
-__all__ = ["commands"]
+__all__ = ["demo", "up"]
 
 _NONE_OR_MORE = validators.Number(gte=0)
 
@@ -141,10 +141,9 @@ async def demo(
             err.print(line)
         await stop.wait()
 
-    all_true = await run_demo(
-        tasks=tasks, nodes=nodes, as_json=connection.json, keep=until_told if keep else None
+    shown = await run_demo(
+        tasks=tasks, nodes=nodes, silent=connection.json, keep=until_told if keep else None
     )
-    return Exit.OK if all_true else Exit.NOT_VERIFIED
-
-
-commands = (up, demo)
+    if connection.json:
+        print_json(shown)
+    return Exit.OK if shown.ok else Exit.NOT_VERIFIED

@@ -13,7 +13,7 @@ from ambient.cli.tasks import open_client
 from ambient.errors import BusUnavailable
 from bus.messages import DrainReply
 
-__all__ = ["commands", "drain", "undrain"]
+__all__ = ["drain", "undrain"]
 
 _ASK_EVERY_S = 0.25
 _LEADERLESS_S = 15.0
@@ -86,9 +86,6 @@ async def undrain(name: _Name, /, *, timeout: _Timeout = 10.0, connection: Conne
     else:
         err.print(f"{name} is {reply.state}: start it with `ambient node`, or see `ambient nodes --all`")
     return Exit.OK if reply.state in takes else Exit.TIMEOUT
-
-
-commands = (drain, undrain)
 
 
 async def _until(

@@ -24,6 +24,11 @@ class Exit(IntEnum):
     FULL = 6
     INTERNAL = 70
 
+    @property
+    def word(self) -> str:
+        """Its name in words, as `--help` and `--json` say it."""
+        return self.name.lower().replace("_", " ")
+
 
 _MEANT = {
     Exit.OK: "done; of `run` and `result`: the verdict is `verified`",
@@ -50,7 +55,7 @@ NODE = {
 
 def in_short() -> str:
     """All codes on one line each, for `--help`."""
-    return "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit)
+    return "Exit codes: " + ", ".join(f"{code.value} {code.word}" for code in Exit)
 
 
 def explained() -> Iterator[tuple[int, str]]:

@@ -5,14 +5,16 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import PORT, Connection
 from ambient.cli.output import err, out, print_json, table
-from ambient.cli.processes import LogLevel, LogTasks, Metrics, MetricsHost, log_to_stderr
+from ambient.cli.serving import LogLevel, LogTasks, Metrics, MetricsHost, log_to_stderr
 from ambient.extras import needs
 from ambient.settings import default_data
+from bus.errors import Malformed
 from gateway.tokens import Role, Tokens, tokens_path
 
 __all__ = ["gateway", "token"]
@@ -22,6 +24,43 @@ _TokenFile = Annotated[
     Path | None,
     Parameter(name="--tokens", help="File of the tokens. Default: `tokens.json` of the local cluster."),
 ]
+
+
+class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token."""
+
+    name: str
+    """What it is called in lists and logs."""
+    role: Role
+    """What it may."""
+    client: str
+    """In whose name it submits."""
+    token: str
+    """The token itself: only its hash is kept, so this is the only time that it is told."""
+
+
+class TokenShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, without its secret."""
+
+    id: str
+    """Its public part, 8 hex digits."""
+    name: str
+    """What it is called in lists and logs."""
+    role: Role
+    """What it may."""
+    client: str
+    """In whose name it submits."""
+    created: str
+    """When it was made: RFC 3339, in UTC."""
+
+
+class TokensEnded(msgspec.Struct, frozen=True):
+    """Which tokens are no more."""
+
+    name: str
+    """The name or id that was given."""
+    ended: int
+    """How many tokens had it."""
 
 
 async def gateway(
@@ -112,7 +151,7 @@ def create(
         name, role, where.client, created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     )
     if connection.json:
-        print_json({"name": name, "role": role, "client": where.client, "token": made})
+        print_json(TokenMade(name=name, role=role, client=where.client, token=made))
     else:
         out.print(made)
     return Exit.OK
@@ -125,7 +164,10 @@ def list_(*, file: _TokenFile = None, connection: Connection = Connection()) -> 
     rows = _tokens(file, connection.settings.cluster).rows()
     if connection.json:
         print_json(
-            [{key: getattr(row, key) for key in ("id", "name", "role", "client", "created")} for row in rows]
+            [
+                TokenShown(id=row.id, name=row.name, role=row.role, client=row.client, created=row.created)
+                for row in rows
+            ]
         )
         return Exit.OK
     cells = [(row.id, row.name, row.role, row.client, row.created) for row in rows]
@@ -144,9 +186,13 @@ def revoke(
     """End a token; gateways follow within a second."""
     ended = _tokens(file, connection.settings.cluster).revoke(name)
     if not ended:
-        err.print(f"no token is called {name!r}: `ambient token list` shows those that there are")
-        return Exit.USAGE
-    err.print(f"ended {ended} token{'s' if ended > 1 else ''}")
+        raise Malformed(
+            "NAME", f"no token is called {name!r}: `ambient token list` shows those that there are"
+        )
+    if connection.json:
+        print_json(TokensEnded(name, ended))
+    else:
+        err.print(f"ended {ended} token{'s' if ended > 1 else ''}")
     return Exit.OK
 
 

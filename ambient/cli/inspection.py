@@ -1,4 +1,4 @@
-"""`check`, `health`, `doctor`: is this module fit, is the cluster well, and if not, what is the cure."""
+"""`health` and `doctor`: is the cluster well, and if not, what is the cure."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,45 +6,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ambient.cli.exits import Exit
-from ambient.cli.files import read_file
 from ambient.cli.options import Connection
-from ambient.cli.output import complete, err, out, print_json
+from ambient.cli.output import err, out, print_json
 from ambient.cli.tasks import open_client
 from ambient.cli.views import service_lines
 from ambient.doctor import examine
-from ambient.extras import needs
 
-__all__ = ["commands"]
-
-
-async def check(
-    module: Annotated[Path, Parameter(help="A .wasm or .wat file.")],
-    /,
-    *args: Annotated[
-        str, Parameter(help="Arguments for the trial runs; `--` before those that begin with a dash.")
-    ],
-    entry: Annotated[
-        str | None, Parameter(help="Exported function; a command's `_start` if not given.")
-    ] = None,
-    input_: Annotated[
-        Path | None, Parameter(name="--input", help="File that becomes the guest's stdin.")
-    ] = None,
-    connection: Connection = Connection(),
-) -> Exit:
-    """Say what a module imports and uses, whether it runs twice the same, and what it costs. Needs no cluster."""
-    with needs("node"):
-        from sandbox.report import check as check_module  # noqa: PLC0415 -- an extra
-
-    stdin = b"" if input_ is None else read_file("--input", input_)
-    report = await check_module(
-        read_file("MODULE", module), entry=entry or "_start", args=list(args), input=stdin
-    )
-    if connection.json:
-        print_json({"fit": report.fit, **complete(report)})
-        return Exit.OK if report.fit else Exit.NOT_VERIFIED
-    for label, text in report.lines():
-        out.print(f"[bold]{label:<14}[/] {text}", markup=True)
-    return Exit.OK if report.fit else Exit.NOT_VERIFIED
+__all__ = ["doctor", "health"]
 
 
 async def health(*, connection: Connection = Connection()) -> Exit:
@@ -84,6 +52,3 @@ async def doctor(
             if finding.cure:
                 out.print(f"    → {finding.cure}")
     return Exit.OK if all(finding.ok for finding in findings) else Exit.NOT_VERIFIED
-
-
-commands = (check, health, doctor)

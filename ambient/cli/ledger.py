@@ -5,34 +5,41 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import AccountReceipt, Connection
 from ambient.cli.output import err, out, print_json
+from ambient.cli.shown import AccountShown, account_shown
 from ambient.cli.tasks import open_client
 from ambient.client import Client
 from ambient.errors import ServiceMissing
 from ambient.settings import default_data
 from anchor.receipt.account_check import AccountReport
-from anchor.receipt.chain import Shown
 from bus.errors import Malformed
-from bus.messages import AccountReceiptRequest, Burn, Credit, EnergyReply, Ordered, PurseReply
+from bus.messages import (
+    AccountReceiptRequest,
+    BalanceReply,
+    Burn,
+    Credit,
+    EnergyReply,
+    Ordered,
+    OrderReply,
+    PurseReply,
+)
 from bus.messages.ledger import AMOUNT_MAX, Order
 from bus.signing import Identity
 from bus.wire import decode, decoder, encode
 from ledger.orders import sign
-from ledger.proof import ProofBroken, Proven, check
 
 __all__ = [
-    "account_told",
-    "block_told",
-    "commands",
+    "balance",
+    "burn",
+    "credit",
+    "energy",
     "figure_lines",
-    "is_proof",
-    "proof_lines",
-    "verify_proof",
 ]
 
 _Name = Annotated[str, Parameter(help="`client/<name>` or `node/<name>`; a bare name is a client's.")]
@@ -46,6 +53,37 @@ _Key = Annotated[
 _Id = Annotated[
     str | None, Parameter(name="--id", help="Sent again under the same id, an order still counts once.")
 ]
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds."""
+
+    balance: int
+    """Received less given, in msat."""
+    balance_of: BalanceReply
+    """What the anchor answered."""
+    purse: PurseReply | None
+    """What the coordinator holds of it; null of a node's account, and where no coordinator answers."""
+    receipt: AccountShown | None
+    """What the receipt shows; null without `--receipt`."""
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a month of work took."""
+
+    energy_of: EnergyReply
+    """What the anchor answered."""
+    receipt: AccountShown | None
+    """What the receipt shows; null without `--receipt`."""
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's order, and what came of it."""
+
+    order: Credit | Burn
+    """What was signed."""
+    reply: OrderReply
+    """Whether it is carried out."""
 
 
 async def balance(
@@ -66,9 +104,10 @@ async def balance(
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        report = None if shown is None else account_told(shown)
-        told = {"balance": found.received - found.given, "balance_of": found, "purse": purse}
-        print_json({**told, "receipt": report})
+        report = None if shown is None else account_shown(shown)
+        print_json(
+            Balance(balance=found.received - found.given, balance_of=found, purse=purse, receipt=report)
+        )
         return Exit.OK
     out.print(f"[bold]{found.received - found.given:,} msat[/] {escape(account)}")
     out.print(f"  received {found.received:,}, gave {found.given:,}" + _held(purse))
@@ -97,7 +136,7 @@ async def energy(
     if proof is not None:
         proof.write_bytes(found.proof.encode())
     if connection.json:
-        print_json({"energy_of": found, "receipt": None if shown is None else account_told(shown)})
+        print_json(Energy(energy_of=found, receipt=None if shown is None else account_shown(shown)))
         return Exit.OK
     for line in figure_lines(found):
         out.print(line)
@@ -139,60 +178,6 @@ async def burn(
     return await _order(order, key, connection)
 
 
-commands = (balance, energy, credit, burn)
-
-
-def is_proof(data: bytes) -> bool:
-    """Whether this claims to be a proof from the ledger, and no receipt."""
-    return data.startswith(b"{")
-
-
-def verify_proof(data: bytes, committed: str | None, *, as_json: bool) -> Exit:
-    """Check it and say what it shows. Raises `Malformed` for a commitment that is none."""
-    try:
-        wanted = None if committed is None else bytes.fromhex(committed)
-    except ValueError:
-        raise Malformed("--commitment", "must be 64 hex digits") from None
-    try:
-        proven = check(data, committed=wanted)
-    except ProofBroken as error:
-        if as_json:
-            print_json({"holds": False, "link": error.link, "error": str(error)})
-        err.print(f"[bold red]broken[/] {escape(str(error))}")
-        return Exit.NOT_VERIFIED
-    if as_json:
-        print_json({"holds": True, **proven._asdict(), "commitment": proven.commitment.hex()})
-        return Exit.OK
-    for line in proof_lines(proven):
-        out.print(f"[green]✓[/] {escape(line)}")
-    if wanted is None:
-        unknown = (
-            "that this state was published: compare its commitment with one that you trust (--commitment)"
-        )
-        out.print(f"[yellow]·[/] Not proven: {escape(unknown)}")
-    return Exit.OK
-
-
-def proof_lines(proven: Proven) -> list[str]:
-    """What a proof shows, in sentences."""
-    leaf, state = proven.leaf, proven.state
-    if leaf is None:
-        shown = f"{proven.name} is not in the ledger" + " and has no energy counted" * (
-            proven.tree == "energy"
-        )
-    elif proven.tree == "accounts":
-        shown = f"{proven.name} holds {leaf['received'] - leaf['given']:,} msat: it received {leaf['received']:,} and gave {leaf['given']:,}"
-    else:
-        methods = ", ".join(f"{uj / 1e6:,.6f} J {method}" for method, uj in leaf["energy_uj"].items())
-        shown = f"{proven.name}: {leaf['results']:,} results, {leaf['fuel']:,} fuel, {methods}"
-    return [
-        shown,
-        f"in the state of epoch {state['epoch']}, with the verdicts up to {state['verdicts']} of VERDICTS and the orders up to {state['anchors']} of ANCHORS",
-        f"all accounts together hold {state['credited'] - state['burned']:,} msat: {state['credited']:,} credited, {state['burned']:,} burned",
-        f"the commitment to this state is {proven.commitment.hex()}",
-    ]
-
-
 async def _receipt(
     client: Client, asked: AccountReceiptRequest, wanted: AccountReceipt
 ) -> AccountReport | None:
@@ -209,35 +194,6 @@ async def _receipt(
     return report
 
 
-def account_told(report: AccountReport) -> dict[str, object]:
-    """The report for scripts: the same, without sentences to take apart."""
-    return {
-        "holds": True,
-        "tree": report.tree,
-        "name": report.name,
-        "leaf": report.leaf,
-        "state": report.state,
-        "log_key": str(report.key),
-        "block": block_told(report),
-        "proven": report.proven,
-        "unproven": report.unproven,
-    }
-
-
-def block_told(report: Shown) -> dict[str, object] | None:
-    """The block that a receipt shows."""
-    confirmed = report.confirmed
-    if confirmed is None:
-        return None
-    return {
-        "txid": confirmed.txid[::-1].hex(),
-        "block": confirmed.block[::-1].hex(),
-        "height": confirmed.height,
-        "time_s": confirmed.time_s,
-        "work": str(confirmed.work),
-    }
-
-
 async def _order(order: Credit | Burn, key: Path | None, connection: Connection) -> Exit:
     """Sign it and have it carried out. Raises `Malformed` where the order breaks its limits, or its operator has no key here."""
     path = key or default_data(connection.settings.cluster) / "operator.key"
@@ -248,7 +204,7 @@ async def _order(order: Credit | Burn, key: Path | None, connection: Connection)
     async with open_client(connection) as client:
         reply = await client.order(ordered)
     if connection.json:
-        print_json({"order": order, "reply": reply})
+        print_json(Carried(order=order, reply=reply))
     elif reply.ok:
         out.print(f"{order.amount:,} msat: done, as order {order.id} of {escape(order.account)}")
     else:

@@ -4,9 +4,9 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.console import Group
-from rich.live import Live
 
 from ambient.cli.exits import Exit
 from ambient.cli.looks import Look, looks
@@ -14,8 +14,11 @@ from ambient.cli.options import Connection
 from ambient.cli.output import out, print_json
 from ambient.cli.tasks import open_client
 from ambient.cli.views import BY, dashboard, nodes_table, top_table
+from ambient.questions import ClusterHealth
+from ambient.rates import NodeRate
+from bus.messages import NodeView, TaskView
 
-__all__ = ["commands"]
+__all__ = ["nodes", "top", "watch"]
 
 _TASKS = 5
 """The newest ones say what is going on; `ambient tasks` lists more."""
@@ -24,6 +27,30 @@ _Every = Annotated[
     float, Parameter(name="--every", validator=validators.Number(gt=0), help="Seconds between two looks.")
 ]
 _Times = Annotated[int | None, Parameter(validator=validators.Number(gte=1), help="End after so many looks.")]
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """One look."""
+
+    health: ClusterHealth
+    """The services."""
+    nodes: list[NodeView]
+    """The nodes that are there."""
+    tasks: list[TaskView]
+    """The newest tasks."""
+    verdicts_per_s: float | None
+    """Verdicts per second since the look before; null in the first."""
+    watts: float | None
+    """Power of all nodes together, in watts; null where none is known, as in the first look."""
+
+
+class Topped(msgspec.Struct, frozen=True):
+    """One node with what it does per second."""
+
+    rate: NodeRate
+    """What it did since the look before."""
+    node: NodeView
+    """How it is."""
 
 
 async def nodes(
@@ -61,9 +88,7 @@ async def top(
 
     def told(look: Look) -> Any:
         ordered = sorted(look.nodes, key=lambda node: BY[sort](node, look.rates.nodes[node.node]))
-        return [
-            {"rate": look.rates.nodes[node.node], "node": node} for node in ordered[: limit or len(ordered)]
-        ]
+        return [Topped(look.rates.nodes[node.node], node) for node in ordered[: limit or len(ordered)]]
 
     async with open_client(connection) as client:
         await _show(looks(client, every_s, times), drawn, told, connection)
@@ -79,20 +104,17 @@ async def watch(
         return dashboard(look.health, look.nodes, look.tasks, look.rates, rows=_rows(look))
 
     def told(look: Look) -> Any:
-        return {
-            "health": look.health,
-            "nodes": look.nodes,
-            "tasks": look.tasks,
-            "verdicts_per_s": look.rates.verdicts_per_s,
-            "watts": look.rates.watts,
-        }
+        return Watched(
+            health=look.health,
+            nodes=look.nodes,
+            tasks=look.tasks,
+            verdicts_per_s=look.rates.verdicts_per_s,
+            watts=look.rates.watts,
+        )
 
     async with open_client(connection) as client:
         await _show(looks(client, every_s, times, tasks=_TASKS), drawn, told, connection)
     return Exit.OK
-
-
-commands = (nodes, top, watch)
 
 
 async def _show(
@@ -110,6 +132,8 @@ async def _show(
             out.print(drawn(look), "")
             sys.stdout.flush()
     else:
+        from rich.live import Live  # noqa: PLC0415 -- for terminals only
+
         with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
             async for look in seen:
                 live.update(drawn(look), refresh=True)

@@ -1,27 +1,18 @@
-"""`receipt` and `verify`: the proof of one verdict as a file, and its check without anybody's help."""
+"""`receipt`: the proof of one verdict as a file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
 from ambient.cli.exits import Exit
-from ambient.cli.files import read_file
-from ambient.cli.ledger import account_told, block_told, is_proof, verify_proof
 from ambient.cli.options import Connection
-from ambient.cli.output import err, out, print_json
+from ambient.cli.output import err, print_json
+from ambient.cli.shown import receipt_shown
 from ambient.cli.tasks import open_client
-from anchor.receipt.account_check import AccountReport
-from anchor.receipt.check import Report
-from anchor.receipt.container import read_receipt
-from anchor.receipt.errors import LinkBroken, ReceiptError
-from anchor.receipt.extract import extracted
-from anchor.receipt.kinds import check_any
-from anchor.receipt.trust import demands_of
-from bus.errors import Malformed
 
-__all__ = ["commands"]
+__all__ = ["receipt"]
 
 _SOME = validators.Number(gte=0)
 
@@ -48,7 +39,7 @@ async def receipt(
         data, report = await client.receipt(task, wait=wait, timeout_s=timeout)
     output.write_bytes(data)
     if connection.json:
-        print_json(_told(report, output, len(data)))
+        print_json(receipt_shown(report, output, len(data)))
         return Exit.OK
     final = "final" if report.confirmed is not None else "not published on Bitcoin"
     err.print(
@@ -56,125 +47,3 @@ async def receipt(
         f"{len(report.nodes)} signed results, {final}; `ambient verify {output}` checks it"
     )
     return Exit.OK
-
-
-def verify(
-    file: Annotated[
-        Path, Parameter(help="A receipt, of a task or of an account, or a proof from the ledger.")
-    ],
-    /,
-    *,
-    task: Annotated[str | None, Parameter(help="The task that it must be of, `<client>.<id>`.")] = None,
-    account: Annotated[
-        str | None,
-        Parameter(help="The account that it must be of, `client/<name>` or `node/<name>`."),
-    ] = None,
-    verifier_key: Annotated[
-        tuple[str, ...],
-        Parameter(negative="", show_default=False, help="Key that may sign verdicts, in hex."),
-    ] = (),
-    log_key: Annotated[
-        tuple[str, ...],
-        Parameter(negative="", show_default=False, help="Log that you trust, as a C2SP vkey."),
-    ] = (),
-    witness: Annotated[
-        tuple[str, ...],
-        Parameter(negative="", show_default=False, help="Witness that you trust, as a C2SP vkey."),
-    ] = (),
-    witnesses: Annotated[int, Parameter(validator=_SOME, help="How many of them must have cosigned.")] = 0,
-    headers: Annotated[
-        Path | None, Parameter(help="File of the block headers that you follow, 80 bytes each.")
-    ] = None,
-    network: Annotated[
-        Literal["main", "testnet4", "signet", "regtest"] | None,
-        Parameter(help="Chain that the block must be of."),
-    ] = None,
-    work: Annotated[int, Parameter(validator=_SOME, help="The least work, as a power of two.")] = 0,
-    final: Annotated[bool, Parameter(negative="", help="There must be a block.")] = False,
-    evidence: Annotated[bool, Parameter(negative="", help="Every counted result must be shown.")] = False,
-    commitment: Annotated[
-        str | None, Parameter(help="Of a proof from the ledger: the commitment to its state, in hex.")
-    ] = None,
-    extract: Annotated[
-        Path | None,
-        Parameter(
-            help="Folder for what other tools read: the verdict, its tlog-proof, its OpenTimestamps proof."
-        ),
-    ] = None,
-    connection: Connection = Connection(),
-) -> Exit:
-    """Check a receipt, or a proof from the ledger, and say what it proves and what not. Needs no network, no cluster and no trust in either.
-
-    Exits 0 only if every link holds, and all that you demand of it; else it names the link that is broken.
-    """
-    data = read_file("FILE", file)
-    if is_proof(data):
-        return verify_proof(data, commitment, as_json=connection.json)
-    try:
-        demands = demands_of(
-            task=task,
-            account=account,
-            verifier_keys=verifier_key,
-            log_keys=log_key,
-            witnesses=witness,
-            quorum=witnesses,
-            headers=None if headers is None else read_file("--headers", headers),
-            network=network,
-            work_bits=work,
-            final=final,
-            evidence=evidence,
-        )
-    except ReceiptError as error:
-        raise Malformed(f"--{getattr(error, 'field', '')}", str(getattr(error, "limit", error))) from None
-    try:
-        report = check_any(data, demands)
-    except ReceiptError as error:
-        if connection.json:
-            link = error.link if isinstance(error, LinkBroken) else ""
-            print_json({"holds": False, "link": link, "error": str(error)})
-        err.print(f"[bold red]broken[/] {escape(str(error))}")
-        return Exit.NOT_VERIFIED
-    if extract is not None:
-        _extract(data, report, extract)
-    if connection.json:
-        told = account_told(report) if isinstance(report, AccountReport) else _told(report, file, len(data))
-        print_json(told)
-        return Exit.OK
-    for each in report.proven:
-        out.print(f"[green]✓[/] {escape(each)}")
-    for each in report.unproven:
-        out.print(f"[yellow]·[/] Not proven: {escape(each)}")
-    return Exit.OK
-
-
-def _extract(data: bytes, report: Report | AccountReport, folder: Path) -> None:
-    """Write what other tools read of a receipt that holds. Raises `Malformed` where they read nothing."""
-    if isinstance(report, AccountReport):
-        raise Malformed("--extract", "is for receipts of tasks: other tools read nothing of an account's")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in extracted(read_receipt(data)).items():
-        (folder / name).write_bytes(content)
-
-
-def _told(report: Report, file: Path, size: int) -> dict[str, object]:
-    """The report for scripts: the same, without sentences to take apart."""
-    return {
-        "holds": True,
-        "file": str(file),
-        "bytes": size,
-        "task": report.verdict.task,
-        "status": report.verdict.status,
-        "output_digest": report.verdict.output_digest,
-        "verifier_key": report.signer,
-        "log": report.checkpoint.origin,
-        "leaf": report.leaf,
-        "size": report.checkpoint.size,
-        "witnesses": report.witnessed,
-        "nodes": report.nodes,
-        "block": block_told(report),
-        "proven": report.proven,
-        "unproven": report.unproven,
-    }
-
-
-commands = (receipt, verify)

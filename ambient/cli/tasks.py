@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter, validators
 from rich.markup import escape
 
@@ -21,7 +22,7 @@ from ambient.verdict import TaskVerdict
 from bus.errors import Malformed
 from bus.messages import Limits, Place, TaskState, WhyReply
 
-__all__ = ["commands", "open_client"]
+__all__ = ["cancel", "open_client", "result", "run", "submit", "tasks", "why"]
 
 _OVER = ("verified", "failed", "cancelled", "expired", "refused")
 _CONNECT_S = 2.0
@@ -38,6 +39,24 @@ _Timeout = Annotated[
 _NOTE_AFTER_S = 2.0
 """Who waits longer is told what for."""
 _NOTE_EVERY_S = 5.0
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """The name by which the task is asked for."""
+
+    task: str
+    """`<client>.<id>`."""
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    task: str
+    """`<client>.<id>`."""
+    asked: bool
+    """Whether it was asked to be cancelled; false where it was over already."""
+    state: str
+    """The state before; `unknown` where no coordinator answers, or it knows no such task."""
 
 
 def open_client(connection: Connection) -> Client:
@@ -77,7 +96,7 @@ async def submit(
     """Submit a task, print its name and return once it is durable: from then on it ends in exactly one verdict."""
     async with open_client(connection) as client:
         handle = await client.submit(module, *_arguments(args, task), **_submission(task))
-        print_json({"task": handle.name}) if connection.json else out.print(handle.name)
+        print_json(Submitted(handle.name)) if connection.json else out.print(handle.name)
     return Exit.OK
 
 
@@ -99,7 +118,7 @@ async def cancel(task: _Task, /, *, connection: Connection = Connection()) -> Ex
         if not over:
             await client.cancel(name)
     if connection.json:
-        print_json({"task": name, "asked": not over, "state": state})
+        print_json(Cancelled(name, asked=not over, state=state))
     elif over:
         err.print(f"{name} is {state} already")
     else:
@@ -140,9 +159,6 @@ async def tasks(
         return Exit.OK
     out.print(tasks_table(found))
     return Exit.OK
-
-
-commands = (run, submit, result, cancel, why, tasks)
 
 
 def _arguments(args: tuple[str, ...], task: Submission) -> list[str | int | float]:

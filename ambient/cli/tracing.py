@@ -6,10 +6,10 @@ from cyclopts import Parameter, validators
 
 from ambient.cli.exits import Exit
 from ambient.cli.options import Connection
-from ambient.cli.processes import LogLevel, LogTasks, log_to_stderr
+from ambient.cli.serving import LogLevel, LogTasks, log_to_stderr
 from ambient.extras import needs
 
-__all__ = ["commands"]
+__all__ = ["trace"]
 
 
 async def trace(
@@ -33,6 +33,3 @@ async def trace(
         from tracing.settings import TracingSettings  # noqa: PLC0415 -- an extra
     await run(TracingSettings(to=to, share=share, url=where.nats, cluster=where.cluster))
     return Exit.OK
-
-
-commands = (trace,)

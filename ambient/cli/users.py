@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter
 
 from ambient.cli.exits import Exit
@@ -20,6 +21,33 @@ user = App(
 )
 _Folder = Annotated[Path, Parameter(name="--folder", help="Folder of `users.conf` and `keys`.")]
 _HERE = Path("deploy/nats")
+
+
+class UserShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One whom the servers let in."""
+
+    role: str
+    """What it does."""
+    name: str
+    """Its name on the bus."""
+    key: str
+    """Its public key, in hex."""
+
+
+class UserAdded(UserShown, frozen=True, kw_only=True):
+    """One whom the servers let in from their next reload on."""
+
+    file: str
+    """What the servers include."""
+    secret: str | None
+    """File of the new private key; null where there is none, or where it was brought."""
+
+
+class UserRemoved(msgspec.Struct, frozen=True):
+    """Whom the servers let in no more."""
+
+    removed: bool
+    """False where there was no such user."""
 
 
 @user.command
@@ -40,13 +68,7 @@ def add(
     told = str(secret) if secret is not None else None
     if connection.json:
         print_json(
-            {
-                "role": added.role,
-                "name": added.name,
-                "key": added.key,
-                "file": str(users.file),
-                "secret": told,
-            }
+            UserAdded(role=added.role, name=added.name, key=added.key, file=str(users.file), secret=told)
         )
         return Exit.OK
     err.print(f"{added.role} {added.name} is in {users.file}: have the servers reload it")
@@ -68,7 +90,7 @@ def remove(
     """Let a user in no more. The servers end its connections when they reload."""
     was_there = Users(folder, connection.settings.cluster).remove(role, name)
     if connection.json:
-        print_json({"removed": was_there})
+        print_json(UserRemoved(was_there))
     else:
         err.print(
             f"{role} {name} is out: have the servers reload" if was_there else f"there is no {role} {name}"
@@ -76,12 +98,13 @@ def remove(
     return Exit.OK if was_there else Exit.USAGE
 
 
+@user.default
 @user.command(name="list")
 def list_(*, folder: _Folder = _HERE, connection: Connection = Connection()) -> Exit:
     """List who is let in."""
     rows = Users(folder, connection.settings.cluster).rows()
     if connection.json:
-        print_json([{"role": row.role, "name": row.name, "key": row.key} for row in rows])
+        print_json([UserShown(role=row.role, name=row.name, key=row.key) for row in rows])
     else:
         out.print(table(("role", "name", "key"), [(row.role, row.name, row.key) for row in rows]))
     return Exit.OK

@@ -157,7 +157,11 @@ class _Server:
 
 
 def _load(arguments: list[str]) -> None:
-    """Load what a service needs, unless it is not installed here: then the child says so."""
+    """Load what a command and its service need, unless that is not installed here: then the child says so."""
+    from ambient.cli import app  # noqa: PLC0415 -- loaded in `main`
+
+    if arguments and arguments[0] in app:
+        app[arguments[0]]  # a command's module is imported when the command is looked up
     name = _SERVICES.get(arguments[0]) if arguments else None
     if name is not None and name not in sys.modules:
         with suppress(ImportError):

@@ -8,7 +8,6 @@ supervisor that was killed. Logs are in `logs/`.
 import asyncio
 import contextlib
 import datetime as dt
-import json
 import os
 import signal
 import socket
@@ -16,10 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+import msgspec
 import psutil
 
+from ambient.cluster.described import ClusterDescribed, ProcessDescribed, ServerDescribed
 from ambient.cluster.forks import Forks, Started
 from ambient.cluster.forkserver import die_with_parent
 from ambient.cluster.pages import SUPERVISOR, describe_targets, pages, with_pages
@@ -326,25 +327,26 @@ class Supervisor:
 
     def _describe(self) -> None:
         """Write `cluster.json`, all or nothing, readable by us alone."""
-        described: dict[str, Any] = {
-            "cluster": self.plan.cluster,
-            "nats": self.nats,
-            "servers": [
-                {"name": server.name, "nats": server.url, "monitor": server.monitor_url}
+        described = ClusterDescribed(
+            cluster=self.plan.cluster,
+            nats=self.nats,
+            servers=[
+                ServerDescribed(name=server.name, nats=server.url, monitor=server.monitor_url)
                 for server in self.servers.servers
             ],
-            **({"http": self.http, "token": self.token} if self.plan.http_ports else {}),
-            "metrics": pages(self.plan),
-            "data": str(self.plan.data.resolve()),
-            "supervisor": os.getpid(),
-            "processes": [
-                {"name": r.plan.name, "role": r.plan.role, "pid": r.pid, "restarts": r.policy.count}
+            http=self.http,
+            token=self.token,
+            metrics=pages(self.plan),
+            data=str(self.plan.data.resolve()),
+            supervisor=os.getpid(),
+            processes=[
+                ProcessDescribed(name=r.plan.name, role=r.plan.role, pid=r.pid, restarts=r.policy.count)
                 for r in self.running.values()
             ],
-        }
+        )
         partial = self.plan.data / ".cluster.json"
         partial.touch(mode=0o600)
-        partial.write_text(json.dumps(described, indent=2))
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2))
         partial.replace(self.plan.data / "cluster.json")
 
 

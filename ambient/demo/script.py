@@ -1,19 +1,16 @@
 """The order of the demo, and that it cleans up behind itself."""
 
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from ambient import connect
 from ambient.cluster import ClusterPlan, Supervisor
 from ambient.demo import parts
-from ambient.demo.stage import Stage
+from ambient.demo.stage import Demonstrated, Stage
 
 __all__ = ["run_demo"]
 
@@ -22,14 +19,14 @@ async def run_demo(
     *,
     tasks: int = 5000,
     nodes: int = 3,
-    as_json: bool = False,
+    silent: bool = False,
     keep: Callable[[Path], Awaitable[None]] | None = None,
-) -> bool:
-    """Run every part; True only if all that was shown was true.
+) -> Demonstrated:
+    """Run every part and tell what was shown, to people on stderr only if `silent`.
 
     With `keep` the cluster has a gateway and metrics, and when all was shown runs on until `keep`, which is given its folder, returns.
     """
-    stage = Stage(silent=as_json)
+    stage = Stage(silent=silent)
     folder = Path(tempfile.mkdtemp(prefix="ambient-demo-"))
     begun = time.perf_counter()
     try:
@@ -40,9 +37,7 @@ async def run_demo(
     stage.say(
         f"{len(stage.facts)} facts in {time.perf_counter() - begun:.0f} s; no process or file is left behind"
     )
-    if as_json:
-        sys.stdout.write(msgspec.json.encode({"ok": stage.ok, "facts": stage.facts}).decode() + "\n")
-    return stage.ok
+    return stage.told()
 
 
 async def _play(

@@ -44,19 +44,28 @@ class Credit(Struct, frozen=True, kw_only=True, tag="credit", tag_field="kind", 
     """A client deposited: `account` (`client/<name>`) may offer so much more. `id` makes an order that is sent again harmless."""
 
     cluster: Token
+    """Where it counts, and nowhere else."""
     id: Token
+    """The order's name."""
     account: Annotated[str, Meta(pattern=f"^client/{_NAME}")]
+    """`client/<name>`."""
     amount: _Amount
+    """In msat."""
 
 
 class Burn(Struct, frozen=True, kw_only=True, tag="burn", tag_field="kind", forbid_unknown_fields=True):
     """What a node earned leaves the ledger, to be paid out elsewhere: `to` says where, in the words of whoever pays."""
 
     cluster: Token
+    """Where it counts, and nowhere else."""
     id: Token
+    """The order's name."""
     account: Annotated[str, Meta(pattern=f"^node/{_NAME}")]
+    """`node/<name>`."""
     amount: _Amount
+    """In msat."""
     to: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Where it is paid out."""
 
 
 Order = Credit | Burn
@@ -101,8 +110,11 @@ class OrderReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order is carried out and stands in ANCHORS, or `field` and `limit` say why not."""
 
     ok: bool
+    """Whether it is carried out."""
     field: str = ""
+    """What of the order is at fault; empty where nothing is."""
     limit: str = ""
+    """What is allowed there; empty where nothing is at fault."""
 
 
 class BalanceRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,11 +132,17 @@ class BalanceReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     account: str
+    """`client/<name>` or `node/<name>`."""
     received: int
+    """Ever, in msat."""
     given: int
+    """Ever, in msat."""
     verdicts: int
+    """How far VERDICTS is read: a sequence."""
     epoch: int = 0
+    """The ledger's state that `proof` is about; 0 without one."""
     proof: str = ""
+    """The document for `ambient verify`; empty without `--proof`."""
 
 
 class PurseRequest(Struct, frozen=True):
@@ -137,8 +155,11 @@ class PurseReply(Struct, frozen=True, kw_only=True):
     """Of what a client deposited, in msat: what is `held` for tasks without a verdict, and what is `free` to be offered."""
 
     client: str
+    """Its name."""
     held: int
+    """Of its deposit, what is set aside for tasks without a verdict, in msat."""
     free: int
+    """What it may still offer, in msat."""
 
 
 class EnergyRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -153,12 +174,19 @@ class EnergyReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Results that were counted, the fuel of those that agreed, and microjoules by the method with which each node knows its energy."""
 
     account: str
+    """`client/<name>` or `node/<name>`."""
     month: str
+    """`2026-07`, in UTC; empty where nothing was ever counted."""
     results: int = 0
+    """Results that were counted."""
     fuel: int = 0
+    """Instructions, about, of those that agreed."""
     energy_uj: dict[str, int] = msgspec.field(default_factory=dict)
+    """Microjoules, by the method with which they are known."""
     epoch: int = 0
+    """The ledger's state that `proof` is about; 0 without one."""
     proof: str = ""
+    """The document for `ambient verify`; empty without `--proof`."""
 
 
 class AccountReceiptRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):

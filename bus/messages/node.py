@@ -40,14 +40,23 @@ class Capabilities(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     version: Annotated[str, Meta(max_length=100)]
+    """Of its software."""
     engine: Annotated[str, Meta(max_length=100)]
+    """The WebAssembly engine and its version."""
     cores: Annotated[int, Meta(ge=1, le=4096)]
+    """Of its processor."""
     memory_mb: Annotated[int, Meta(ge=1, le=2**24)]
+    """Offered to guests, in MiB."""
     slots: Annotated[int, Meta(ge=1, le=4096)]
+    """Guests at a time."""
     arch: Annotated[str, Meta(max_length=100)] = ""
+    """Its processor's architecture; empty where it did not say."""
     region: Token | None = None
+    """Where it stands; null where it did not say."""
     node_type: Token | None = None
+    """What it is (`phone`, `server`, `edge` …); null where it did not say."""
     labels: Annotated[dict[Token, Token], Meta(max_length=16)] = msgspec.field(default_factory=dict)
+    """Its labels."""
 
 
 class Hello(Struct, frozen=True, kw_only=True):

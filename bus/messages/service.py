@@ -41,26 +41,47 @@ class NodeView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One node as the coordinator sees it. `terms` are the weighted parts of `score`, which they add up to."""
 
     node: str
+    """Its name."""
     key: str
+    """Its public key, in hex."""
     state: NodeState
+    """`safe` protects itself, `suspect` missed heartbeats, `dead` is given up, `left` said goodbye."""
     score: float
+    """Health, 0 to 1."""
     terms: dict[str, float]
+    """The weighted parts of the score (`bandwidth`, `latency`, `load`, `reputation`)."""
     capabilities: Capabilities
+    """What it is and can."""
     open: int = 0
+    """Attempts that it holds."""
     seen_ms_ago: int = 0
+    """Since its last heartbeat, in milliseconds."""
     safe_mode: str = ""
+    """Why it is in safe mode; empty where it is not."""
     reputation: float = 0.0
+    """0 to 1; a tenth of it is in the score."""
     agreed: int = 0
+    """Results that a verdict agreed with, ever."""
     dissented: int = 0
+    """Results that dissented from the verdict, ever."""
     faulted: int = 0
+    """Attempts that failed of the node itself, ever."""
     latency_ms: float = 0.0
+    """Round trip to its NATS server, in milliseconds."""
     bandwidth_mbps: float = 0.0
+    """As it measured or was told, in Mbit/s."""
     cpu_free: float = 0.0
+    """Share of the processor, 0 to 1."""
     memory_free: float = 0.0
+    """Share of the memory, 0 to 1."""
     temperature_c: float | None = None
+    """Of its processor, in °C; null where it has no sensor."""
     energy_j: float = 0.0
+    """Joules since it started."""
     energy_method: str = ""
+    """How they are known: `measured:rapl`, `estimated:tdp` …; empty before it said so."""
     errors: int = 0
+    """Faults one after the other, up to now; 25 are safe mode."""
 
 
 class NodesReply(Struct, frozen=True):
@@ -127,10 +148,15 @@ class DrainReply(Struct, frozen=True, kw_only=True):
     """
 
     node: str
+    """Its name."""
     state: NodeState
+    """`draining` once it said itself that it takes no work."""
     open: int
+    """Attempts that it still holds."""
     empty: bool
+    """Whether nothing is left to wait for."""
     told: bool
+    """Whether it was just told, and has not said so yet."""
 
 
 class WhyRequest(Struct, frozen=True):
@@ -143,21 +169,32 @@ class NodeReason(Struct, frozen=True, omit_defaults=True):
     """Why a node was or was not chosen; `score` is what the strategy ranked it by."""
 
     node: str
+    """Its name."""
     chosen: bool
+    """Whether the task is there."""
     reason: str
+    """Why, or why not."""
     score: float = 0.0
+    """What the strategy ranked it by; 0 where it could not be chosen."""
 
 
 class WhyReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, and the reason for it, node by node."""
 
     task: str
+    """`<client>.<id>`."""
     state: TaskState
+    """Where it stands; `unknown` where nobody submitted it."""
     detail: str
+    """The reason, in a sentence."""
     attempt: int = 0
+    """The number of the last attempt, from 1; 0 before the first."""
     nodes: list[NodeReason] = msgspec.field(default_factory=list)
+    """Why it is at this node and not at that; empty where it is over."""
     field: str = ""
+    """Of a refused task, the field at fault; else empty."""
     limit: str = ""
+    """Of a refused task, what is allowed there; else empty."""
 
 
 class TasksRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,11 +209,17 @@ class TaskView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One task in a list."""
 
     task: str
+    """`<client>.<id>`."""
     state: TaskState
+    """Where it stands."""
     attempt: int = 0
+    """The number of the last attempt, from 1; 0 before the first, and once the task is over."""
     nodes: tuple[str, ...] = ()
+    """Nodes that have its last attempt."""
     priority: int = 0
+    """0 to 9; 0 once the task is over."""
     submitted_ms: int = 0
+    """When it was stored, in milliseconds since 1970; 0 once the task is over."""
 
 
 class TasksReply(Struct, frozen=True):
@@ -223,22 +266,39 @@ class ServiceHealth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     service: str
+    """`coordinator`, `verifier` or `anchor`."""
     name: str
+    """The name of this instance."""
     leading: bool
+    """Whether it leads."""
     epoch: int = 0
+    """The newest that it has seen in its service's log; its own where it leads."""
     folded: dict[str, int] = msgspec.field(default_factory=dict)
+    """How far it has read each log: a sequence by the log's name."""
     nodes: int = 0
+    """Nodes that it knows; 0 but of a coordinator."""
     open: int = 0
+    """Tasks without a verdict that it knows."""
     waiting: int = 0
+    """Of a coordinator, tasks that wait for a node."""
     draining: int = 0
+    """Of a coordinator, nodes that take no work because they end or an operator wants it so."""
     strategy: str = ""
+    """Of a coordinator, how nodes are chosen; else empty."""
     since_ms: int = 0
+    """Since when it leads, in milliseconds since 1970; 0 where it does not."""
     lag: dict[str, int] = msgspec.field(default_factory=dict)
+    """Entries of each log beyond what it has read; a log whose end is not known is left out."""
     backlog: int = 0
+    """Of a coordinator, tasks without a verdict that count against the cluster's room."""
     wait_ms: int | None = None
+    """How long these are expected to take, in milliseconds; null where that is not known."""
     full: str = ""
+    """Why no new tasks are taken; empty where they are."""
     retry_after_ms: int = 0
+    """When to submit again, in milliseconds from now; 0 where tasks are taken."""
     keep_ms: int = 0
+    """Of a coordinator, how long an id stands for its verdict, in milliseconds; else 0."""
 
 
 class RoomReply(Struct, frozen=True, kw_only=True, omit_defaults=True):

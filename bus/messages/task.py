@@ -80,7 +80,9 @@ class Quorum(Struct, frozen=True, tag="quorum", tag_field="kind", forbid_unknown
     """Believe what `agree` of `of` different nodes say alike; `agree` must be a majority of `of`."""
 
     agree: Annotated[int, Meta(ge=1, le=31)]
+    """How many must say the same."""
     of: Annotated[int, Meta(ge=1, le=31)]
+    """Of how many."""
 
     def __post_init__(self) -> None:
         """A minority could be outvoted later by another one: two verdicts would both be right."""

@@ -60,34 +60,63 @@ class Verdict(Struct, frozen=True, kw_only=True, tag="verdict", tag_field="kind"
     """
 
     task: str
+    """`<client>.<id>`."""
     status: VerdictStatus
+    """How the task ended; `failed` is also what ran out of attempts."""
     reason: str = ""
+    """Why it was not verified, in one word; empty where it was."""
     detail: str = ""
+    """The same for people; empty where there is no more to say."""
     exit_code: int = 0
+    """The guest's exit status; 0 of a function, and where no guest ran."""
     output: bytes | None = None
+    """Standard output, or a function's results as text; null where there is none, and in the log where it travels as a blob."""
     output_digest: str = ""
+    """SHA-256 of the output in hex; empty where there is none."""
     output_size: int = 0
+    """Size of the output, in bytes."""
     stderr: bytes = b""
+    """Standard error, as far as the task's limit lets it be kept."""
     agree: tuple[str, ...] = ()
+    """Nodes whose results are this one."""
     dissent: tuple[str, ...] = ()
+    """Nodes that said something else."""
     faulted: tuple[str, ...] = ()
+    """Nodes that failed of themselves, not named before in an `Inconclusive`."""
     evidence: tuple[tuple[int, int], ...] = ()
+    """Places (sequence, line) in RESULTS of the results that were counted."""
     verify: VerifyPolicy = Signature()
+    """The policy that was applied."""
     spec: str = ""
+    """SHA-256 of the task as it was asked, in hex; empty where it was never assigned."""
     module: str = ""
+    """SHA-256 of the module, in hex; empty where it was never assigned."""
     input: str = ""
+    """SHA-256 of the input, in hex; empty where it was never assigned."""
     trace: str = ""
+    """SHA-256 of the run's trace, in hex; empty where no guest ran."""
     attempts: int = 0
+    """Attempts that it took."""
     fuel: int = 0
+    """Instructions, about, of the first agreeing result."""
     peak_memory_bytes: int = 0
+    """The most linear memory that the guest had, in bytes."""
     wall_ms: float = 0.0
+    """Time on the node of the first agreeing result, in milliseconds."""
     energy_j: float = 0.0
+    """Joules of all counted results together."""
     energy_method: str = ""
+    """How they are known: `measured:rapl`, `estimated:tdp` …; empty where nothing is."""
     energy_each: tuple[tuple[float, str], ...] = ()
+    """Joules and method of each counted result, those that agree first; empty where there is only one."""
     reward: int = 0
+    """The most that the task may cost, in msat."""
     price: int = 0
+    """For 10⁹ fuel to each node that agrees, in msat."""
     source: tuple[int, int] = (0, 0)
+    """Place (sequence, line) of the task in TASKS."""
     path: str = ""
+    """How it came in, as far as who submitted it said so: `cli`, `sdk`, the path of a URL; empty else."""
 
 
 class Inconclusive(

@@ -2,13 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambient.cli.answers import ANSWERS
 from ambient.cli.app import app
 from ambient.errors import UsersUnusable
 from ambient.users import Users
@@ -17,6 +16,7 @@ from bus.errors import IdentityUnusable, Malformed
 from bus.permissions import ROLES, User, configuration, permissions
 from bus.signing import Identity
 from bus.subjects import Subjects
+from tests.documented import documented
 
 SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 PUBLIC = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
@@ -75,10 +75,11 @@ def test_a_key_is_taken_from_the_environment_as_text_or_file(
             nkeys.from_environment()
 
 
-def call(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> object:
+def call(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> Any:
     """The answer of `ambient user … --json`, read as it is documented."""
     app(["user", *words, "--folder", str(folder), "--cluster", "home", "--json"], exit_on_error=False)
-    return msgspec.json.decode(capsys.readouterr().out, type=ANSWERS[f"user {words[0]}"].type)
+    [told] = documented(f"user {words[0]}", capsys.readouterr().out)
+    return told
 
 
 def test_users_come_and_go_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +90,7 @@ def test_users_come_and_go_by_the_command(tmp_path: Path, capsys: pytest.Capture
     secret = tmp_path / "keys/client-me.nk"
     text = (tmp_path / "users.conf").read_text()
 
-    assert msgspec.to_builtins(added)["secret"] == str(secret)
+    assert added["secret"] == str(secret)
     assert secret.stat().st_mode & 0o777 == 0o600
     assert secret.read_text().strip() not in text
     assert nkeys.public(key) in text
@@ -98,9 +99,9 @@ def test_users_come_and_go_by_the_command(tmp_path: Path, capsys: pytest.Capture
         ("client", "me"),
     ]
     assert call(capsys, tmp_path, "add", "client", "me") == added
-    assert msgspec.to_builtins(call(capsys, tmp_path, "remove", "client", "me")) == {"removed": True}
+    assert call(capsys, tmp_path, "remove", "client", "me") == {"removed": True}
     assert not secret.exists()
-    assert [row["name"] for row in msgspec.to_builtins(call(capsys, tmp_path, "list"))] == ["n1"]
+    assert [row["name"] for row in call(capsys, tmp_path, "list")] == ["n1"]
 
 
 def test_what_contradicts_the_file_is_refused(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.connection import DEFAULT_URL, Bus, Received, cluster_from_environment, url_from_environment
+from bus.connection import Bus, Received, cluster_from_environment, url_from_environment
 from bus.errors import BusUnavailable, Malformed
 from bus.server import NatsServer, free_port
+from bus.subjects import DEFAULT_URL
 from tests.system.proxy import Proxy
 
 

@@ -1,14 +1,17 @@
 """compose, systemd and Kubernetes: what they start exists, is confined as is claimed, and is told where to find the rest."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -171,6 +174,31 @@ def test_a_unit_is_hardened_as_the_paper_says(unit: Path) -> None:
     if score is None:
         pytest.skip(f"this systemd-analyze does not rate files: {done.stderr.strip()}")
     assert float(score[1]) <= WORST
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Path) -> None:
+    """Not a directive that it does not know, not a value that it does not take. Only the program is another: ours is not installed here."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze on this machine")
+    here = tmp_path / unit.name
+    here.write_text(unit.read_text().replace("/opt/ambient/bin/ambient", sys.executable))
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", str(here)], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_compose_fits_the_compose_specification() -> None:
+    """By the specification's own schema, which knows every key; and the schema would refuse one that does not exist."""
+    schema = json.loads((Path(__file__).parent / "schemas/compose-spec.json").read_text())
+    check = jsonschema.Draft7Validator(schema)
+    misspelt = {**COMPOSE, "services": {"x": {"image": "y", "read-only": True}}}
+
+    assert [f"{error.json_path}: {error.message}" for error in check.iter_errors(COMPOSE)] == []
+    assert [error.json_path for error in check.iter_errors(misspelt)] == ["$.services.x"]
 
 
 @pytest.mark.parametrize(

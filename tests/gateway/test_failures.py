@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bus.connection import Bus
 from bus.server import NatsServer
@@ -41,7 +42,8 @@ async def test_a_bus_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytes
             os.kill(server.pid, signal.SIGSTOP)
             monkeypatch.setattr(submitting, "_STORED_S", 1.0)
             key = {"Idempotency-Key": "through the outage"}
-            lost = await client.post("/api/v1/tasks", json=ORDER, headers=key)
+            with capture_logs() as said:
+                lost = await client.post("/api/v1/tasks", json=ORDER, headers=key)
             alive = await client.get("/api/v1/health/live")
             ready = await client.get("/api/v1/health/ready")
             os.kill(server.pid, signal.SIGCONT)
@@ -53,6 +55,7 @@ async def test_a_bus_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytes
     assert (first.status_code, late.status_code, again.status_code) == (202, 202, 202)
     assert lost.status_code == 503
     assert lost.json()["task"] == again.json()["task"]
+    assert [line["task"] for line in said if line["event"] == "request"] == [again.json()["task"]]
     assert lost.headers["retry-after"]
     assert alive.status_code == 200
     assert (ready.status_code, ready.json()["ready"]) == (503, False)

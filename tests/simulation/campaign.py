@@ -53,6 +53,11 @@ class Spread:
                 break
         return value * self.step
 
+    def share_from(self, value: int) -> float:
+        """The share of all that is not less than `value`, to a step."""
+        many = sum(count for at, count in self._many.items() if at * self.step >= value)
+        return many / max(1, self._many.total())
+
 
 @dataclass(slots=True)
 class Tally:
@@ -124,7 +129,7 @@ def parts_of(mutation: str) -> Parts:
 
 
 def campaign(
-    seeds: range, *, mutation: str = "", jobs: int = 0, until_s: float = float("inf")
+    seeds: range, *, mutation: str = "", brief: bool = False, jobs: int = 0, until_s: float = float("inf")
 ) -> Iterator[Tally]:
     """Play these seeds, with as many processes as there are cores by default; yields the tally of each portion.
 
@@ -133,13 +138,13 @@ def campaign(
     jobs = jobs or os.cpu_count() or 1
     portions = (seeds[at : at + _PORTION] for at in range(0, len(seeds), _PORTION))
     if jobs == 1:
-        yield from (_portion(portion, mutation, until_s) for portion in portions)
+        yield from (_portion(portion, mutation, until_s, brief=brief) for portion in portions)
         return
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
     under_way: deque[Future[Tally]] = deque()
     try:
         for portion in portions:
-            under_way.append(pool.submit(_portion, portion, mutation, until_s))
+            under_way.append(pool.submit(_portion, portion, mutation, until_s, brief=brief))
             if len(under_way) >= jobs * _AHEAD:
                 yield under_way.popleft().result()
             if time.monotonic() >= until_s:
@@ -156,7 +161,7 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _portion(seeds: range, mutation: str, until_s: float) -> Tally:
+def _portion(seeds: range, mutation: str, until_s: float, *, brief: bool) -> Tally:
     tally, parts, begun = Tally(), parts_of(mutation), time.process_time()
     # A world is one web of cycles: looked at once, when it is done, and without all that was imported. So the next one is built in the
     # memory of the last, which the processor's caches still have.
@@ -166,7 +171,7 @@ def _portion(seeds: range, mutation: str, until_s: float) -> Tally:
         for seed in seeds:
             if time.monotonic() >= until_s:
                 break
-            tally.note(play(draw(seed), parts))
+            tally.note(play(draw(seed, brief=brief), parts))
             gc.collect()
     finally:
         gc.enable()

@@ -1,12 +1,13 @@
 """Which scenario belongs to which seed.
 
 Most are short: a handful of tasks, few processes, and faults where something is going on, so that a second of a processor sees as many
-of them as it can. One in twenty-five is long, with more of everybody and more time, for what takes several turns to go wrong.
+of them as it can. One in twenty-five is long, with more of everybody and more time, for what takes several turns to go wrong. Brief ones are
+scenarios of their own, for more of them in a second; a second of them finds less.
 """
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.simulation import guest
@@ -61,6 +62,7 @@ _WHOLE = _Size(
     faults=(0, 2, 4, 6, 8, 12),
     spans_ms=(50, 500, 2_500, 4_000, 12_000),
 )
+_BRIEF = replace(_SHORT, calm_ms=(600, 2_100), submissions=(1, 2), lines=(1, 1, 2), faults=(2, 3, 4))
 
 _KINDS = (
     *["crash"] * 12,
@@ -141,10 +143,10 @@ class _Draft:
         return line
 
 
-def draw(seed: int) -> Scenario:
-    """The scenario of a seed."""
+def draw(seed: int, *, brief: bool = False) -> Scenario:
+    """The scenario of a seed, or its brief one."""
     rng = random.Random(seed)  # noqa: S311 -- a simulation
-    size = _WHOLE if rng.random() < _LONG else _SHORT
+    size = _BRIEF if brief else _WHOLE if rng.random() < _LONG else _SHORT
     calm_ms = rng.uniform(*size.calm_ms)
     nodes = _nodes(rng, size)
     coordinators = COORDINATORS[: rng.choice(size.coordinators)]

@@ -21,11 +21,19 @@ class Report:
     """For these seeds. `out` is told every few seconds if it is a terminal, and every minute if it is a file."""
 
     def __init__(
-        self, seeds: range, *, mutation: str = "", bounded: bool = True, out: TextIO = sys.stdout
+        self,
+        seeds: range,
+        *,
+        mutation: str = "",
+        brief: bool = False,
+        bounded: bool = True,
+        out: TextIO = sys.stdout,
     ) -> None:
         self.total = Tally(following=seeds.start)
         self._seeds = seeds
-        self._mutation = mutation
+        self._options = (" --brief" if brief else "") + (
+            f" --mutation {shlex.quote(mutation)}" if mutation else ""
+        )
         self._bounded = bounded
         self._out = out
         self._begun = self._told = time.monotonic()
@@ -66,12 +74,11 @@ class Report:
         if self.total.broken:
             self._say(f"look at one: {self._command(self.total.broken[0][0])}")
         if not whole:
-            rest = f"--seeds {self.total.following}-{self._seeds.stop}"
+            rest = f"--seeds {self.total.following}-{self._seeds.stop}{self._options}"
             self._say(f"interrupted; the rest: python -m tests.simulation {rest}")
 
     def _command(self, seed: int) -> str:
-        mutation = f" --mutation {shlex.quote(self._mutation)}" if self._mutation else ""
-        return f"python -m tests.simulation --seed {seed}{mutation} --shrink"
+        return f"python -m tests.simulation --seed {seed}{self._options} --shrink"
 
     def _say(self, text: str) -> None:
         print(text, file=self._out, flush=True)

@@ -68,3 +68,17 @@ def test_coverage_lists_what_happened() -> None:
 
     rows = [line for line in out.getvalue().splitlines() if line.startswith("crash of a leader")]
     assert [int(row.split()[4]) for row in rows] == [report.total.counted["crash of a leader"]]
+
+
+def test_brief_histories_are_others_of_the_same_seeds_and_said_to_be() -> None:
+    """They have fewer events, keep every promise, and can be looked at and gone on with as such."""
+    be_quiet()
+    out = StringIO()
+    report = Report(range(1000), brief=True, out=out)
+    usual = sum(tally.events for tally in campaign(range(50), jobs=1))
+    report.total.add(next(campaign(range(1000), brief=True, jobs=1)))
+    report.end(coverage=False, whole=False)
+
+    assert report.total.broken == []
+    assert report.total.events < 0.8 * usual
+    assert out.getvalue().endswith("python -m tests.simulation --seeds 50-1000 --brief\n")

@@ -20,6 +20,7 @@ from bus.messages import VerdictRequest
 from bus.signing import Identity
 from bus.wire import encode
 from tests.command import ambient
+from tests.documented import documented
 from tests.system.logs import GUESTS
 
 ADD = GUESTS / "add.wasm"
@@ -70,7 +71,8 @@ async def command(*words: str) -> Manifest:
     """Run `ambient backup` or `restore`, which must end well, and return what it says."""
     done = await ambient(*words, "--cluster", "kept", "--json", environment=dict(os.environ))
     assert done.returncode == 0, done.stderr.decode()
-    return msgspec.json.decode(done.stdout, type=Manifest)
+    [told] = documented(words[0], done.stdout)
+    return msgspec.convert(told, Manifest)
 
 
 async def test_what_is_restored_gives_the_same_verdicts_and_keys_can_be_changed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ambient.cli.exits import Exit
 from ambient.cluster import ClusterFailed, ClusterPlan, Supervisor
+from bus.trace import trace_id
 from tests.system.logs import GUESTS, Cli
 
 ADD = ("run", str(GUESTS / "add.wasm"), "1", "2", "--entry", "add")
@@ -46,6 +47,23 @@ async def test_who_waits_is_told_what_for_and_how_to_go_on(cli: Cli) -> None:
     assert cancelled.returncode == Exit.OK
     assert again.returncode == Exit.NOT_VERIFIED
     assert again.stderr.startswith(b"cancelled: ")
+
+
+async def test_a_command_tells_the_steps_of_its_task_when_asked(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, as JSON like the processes' lines, with the same submitter, path and trace; the output is what it was."""
+    quiet = await cli(*ADD, "--id", "untold")
+    monkeypatch.setenv("AMBIENT_LOG_TASKS", "1")
+    done = await cli(*ADD, "--id", "told")
+    told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+
+    assert b"asked" not in quiet.stderr
+    assert done.stdout == quiet.stdout == b"3"
+    assert [line["event"] for line in told] == ["asked", "answered"]
+    for line in told:
+        assert (line["task"], line["submitter"], line["path"]) == ("cli.told", "cli", "cli")
+        assert line["trace_id"] == trace_id("sys", "cli.told")
 
 
 async def test_what_is_over_or_unknown_is_said(cli: Cli) -> None:

@@ -215,9 +215,12 @@ async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path)
     assert {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}
     assert len(rules) == len(of_rules())
     configured = await asyncio.create_subprocess_exec(
-        "promtool", "check", "config", plan.data / "prometheus.yml", stdout=asyncio.subprocess.DEVNULL
+        "promtool", "check", "config", plan.data / "prometheus.yml", stdout=asyncio.subprocess.PIPE
     )
-    assert await configured.wait() == 0
+    told, _ = await configured.communicate()
+    assert configured.returncode == 0
+    # The very rules that were tried above are what a Prometheus of this configuration judges by.
+    assert sum(map(int, re.findall(rb"(\d+) rules found", told))) == len(of_rules())
     named = [each["labels"] for found in examples for each in found["exemplars"]]
     assert {each["task"].partition(".")[0] for each in named} == {"t"}
     assert all(each["trace_id"] == trace_id(plan.cluster, each["task"]) for each in named)

@@ -1,7 +1,6 @@
 """`ambient up`, a task, its receipt, and the check of that by somebody who has neither a cluster nor this project."""
 
 import asyncio
-import json
 import shutil
 import subprocess
 import sys
@@ -18,15 +17,11 @@ from ambient.cluster import ClusterPlan, Supervisor
 from ambient.doctor import examine
 from ambient.errors import TaskUnknown
 from ambient.settings import ConnectionSettings
-from tests.command import ambient as run_ambient
+from tests.command import ambient
+from tests.documented import documented
 from tests.system.logs import GUESTS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-async def ambient(*arguments: str) -> tuple[int, str, str]:
-    done = await run_ambient(*arguments)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> None:
@@ -40,7 +35,9 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
             with pytest.raises(TaskUnknown, match="no verdict of this task is in the log"):
                 await client.receipt("nothing")
         where = ("--nats", cluster.nats, "--cluster", "r", "--client", "me")
-        made = await ambient("receipt", "t1", "--output", str(file), "--wait", "--timeout", "55", *where)
+        wait = ("--wait", "--timeout", "55", *where)
+        made = await ambient("receipt", "t1", "--output", str(file), *wait, "--json")
+        again = await ambient("receipt", "t1", "--output", str(file), *where)
         found = {each.subject: each for each in await examine(ConnectionSettings(cluster.nats, "r", "me"))}
 
     assert health.anchor is not None
@@ -48,19 +45,22 @@ async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> N
     assert {health.anchor.name, *(each.name for each in health.standbys)} == {"anchor-1", "anchor-2"}
     assert found["anchor"].detail.startswith(f"{health.anchor.name} leads")
     assert found["anchor standby"].ok
-    assert made[0] == Exit.OK, made[2]
-    assert "2 signed results" in made[2]
-    assert ", final; " in made[2]
+    assert made.returncode == Exit.OK, made.stderr
+    [shown] = documented("receipt", made.stdout)
+    assert b"2 signed results" in again.stderr
+    assert b", final; " in again.stderr
     chain = ("--final", "--network", "regtest", "--extract", str(tmp_path / "out"))
     checked = await ambient("verify", str(file), "--task", "me.t1", "--evidence", *chain, "--json")
-    report = json.loads(checked[1])
+    [report] = documented("verify", checked.stdout)
 
-    assert checked[0] == Exit.OK
+    assert checked.returncode == Exit.OK
+    assert report["block"] == shown["block"]
     assert is_stamped(tmp_path / "out" / "leaf")
     assert (report["task"], report["status"]) == ("me.t1", "verified")
     assert sorted(report["nodes"]) == sorted(verdict.nodes)
     other = await ambient("verify", str(file), "--task", "me.t2")
-    assert (other[0], "broken task: the receipt is of me.t1" in other[2]) == (Exit.NOT_VERIFIED, True)
+    said = b"broken task: the receipt is of me.t1" in other.stderr
+    assert (other.returncode, said) == (Exit.NOT_VERIFIED, True)
     assert await alone(tmp_path, file) == 0
 
 

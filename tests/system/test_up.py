@@ -14,6 +14,7 @@ import psutil
 from ambient.client import connect
 from ambient.cluster.forks import Child
 from tests.command import ambient, started
+from tests.documented import documented
 from tests.system.logs import GUESTS
 
 _FREE_PORTS = ("--port", "0", "--http-port", "0")
@@ -33,7 +34,8 @@ async def _up(data: Path) -> AsyncIterator[Child]:
     """`ambient up` as a process, ready to serve."""
     options = ("--nodes", "2", "--data", str(data), *_FREE_PORTS, "--json", "--slots", "1", "--cluster", "up")
     async with started("up", *options) as up:
-        assert json.loads(await up.says(up.out)) == _described(data)
+        [told] = documented("up", await up.says(up.out))
+        assert told == _described(data)
         yield up.child
 
 
