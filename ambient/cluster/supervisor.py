@@ -344,7 +344,9 @@ class Supervisor:
                 for r in self.running.values()
             ],
         )
-        partial = self.plan.data / ".cluster.json"
+        partial = (
+            self.plan.data / ".cluster.json"
+        )  # gone with the processes that it names: nothing waits for the disk
         partial.touch(mode=0o600)
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2))
         partial.replace(self.plan.data / "cluster.json")
