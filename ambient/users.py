@@ -4,13 +4,12 @@ Guarantees that the file is always whole, that it holds public halves alone, and
 a user is a line that begins with `# role name key`, the rest follows from it.
 """
 
-import os
 import re
 import secrets
 from pathlib import Path
 
 from ambient.errors import UsersUnusable
-from bus.disk import sync_path
+from bus.disk import write_whole
 from bus.nkeys import seed_text
 from bus.permissions import User, configuration
 from bus.signing import Identity
@@ -91,17 +90,9 @@ class Users:
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole(path, text.encode(), mode=mode)
     except OSError as error:
         raise UsersUnusable(
             f"{path} cannot be written ({error.strerror}): choose a folder of your own"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_path(path.parent)

@@ -7,8 +7,6 @@ and one member can be shown to a third party with a path of a few hashes, withou
 Left to the callers: whether the key that signed may say what it says.
 """
 
-import os
-import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus import merkle
-from bus.disk import sync_path
+from bus.disk import write_whole
 from bus.ed25519 import fastest_check
 from bus.errors import BadSignature, IdentityUnusable, Malformed, reason
 from bus.wire import decode, decoder, split_lines
@@ -127,7 +125,7 @@ class Identity:
         identity = identity or cls.generate()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_once(path, identity._private.private_bytes_raw())  # noqa: SLF001 -- its own private half
+            write_whole(path, identity._private.private_bytes_raw(), once=True)  # noqa: SLF001 -- its own private half
         except FileExistsError:
             return cls.load(path)
         except OSError as error:
@@ -153,22 +151,6 @@ class Identity:
     def __repr__(self) -> str:
         """The public half, shortened."""
         return f"Identity({self.key[:16]}…)"
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    """Write `path` (mode 0600) whole or not at all; raises `FileExistsError` where somebody was first."""
-    # Random, not the process id: in a container that is the same after each restart, and a leftover would block for ever.
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, fails where a twin that started at the same moment was first.
-        path.hardlink_to(partial)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_path(path.parent)  # else a power failure takes the name away, and the node with it
 
 
 def verify_root(envelope: Envelope, root: bytes) -> None:

@@ -7,15 +7,14 @@ Guarantees, for any history of events and any cut into leaderships:
 - nobody is told of a decision before `durable` said that it is in the log;
 - what a log already decided is not decided again, by whomever it was.
 
-A turn (`decide`) looks at everything that came since the last one, so that many events cost one turn. Left to others: what is a
-valid submission (`intake`, `admission`), which nodes (`placement`), and the writing and telling (`service`).
+A turn (`decide`) looks at everything that came since the last one, so that many events cost one turn. Here is who leads, and what nodes say of
+themselves. Left to others: what the logs say (`fold`), what becomes of a task (`schedule`) and of a submission (`submissions`), who hears of it
+(`telling`); what is a valid submission (`intake`, `admission`), which nodes (`placement`), and the writing (`term`).
 """
 
 import numpy as np
-from msgspec import Raw
 
 from bus.messages import (
-    Assign,
     CancelAttempt,
     Drain,
     DrainReply,
@@ -26,47 +25,37 @@ from bus.messages import (
     Hello,
     HelloReply,
     Leader,
-    Progress,
-    Refused,
     Telemetry,
     Undrain,
     UndrainRequest,
 )
 from bus.subjects import Subjects
 from bus.wire import encode
-from coordinator.admission import Admission, Question, Unfit
 from coordinator.drains import Drains
-from coordinator.instructions import Instructions, Placed, Stopped, Token
-from coordinator.ledger import client_of
+from coordinator.instructions import Instructions
 from coordinator.patrol import Patrol
 from coordinator.registry import DEAD, LEFT
-from coordinator.schedule import Schedule
 from coordinator.settings import Timing
 from coordinator.strategies import Strategy
-from coordinator.tasks import RUNNING, Holder, Task
-from sandbox.module import ModuleReport
+from coordinator.tasks import Holder
+from coordinator.telling import Telling
 
 __all__ = ["Core"]
 
-_ADMIT_AT_ONCE = 1024
 _ENROL_AGAIN = encode(EnrolAgain())
 _GONE = frozenset({"dead", "left"})
 _WITHDRAWN = frozenset({"cancelled", "expired"})
 """Verdicts after which no attempt is of use to anybody; after the others what still runs may end, and counts for its node."""
 
 
-class Core(Schedule):
+class Core(Telling):
     """One coordinator's view and decisions. It decides only after `lead`."""
 
     def __init__(
         self, subjects: Subjects, strategy: Strategy, timing: Timing | None = None, *, seed: int = 0
     ) -> None:
-        super().__init__(strategy, timing or Timing(), np.random.default_rng(seed))
-        self.admission = Admission()
+        super().__init__(subjects, strategy, timing or Timing(), np.random.default_rng(seed))
         self.drains = Drains(self.registry)
-        self.leading = False
-        self._subjects = subjects
-        self._enrolling: dict[str, int] = {}
         self._patrol = Patrol(self.registry, self.timing)
 
     def __repr__(self) -> str:
@@ -157,96 +146,6 @@ class Core(Schedule):
         """What there is to do now, without deciding anything."""
         out, self.out = self.out, Instructions()
         return out.close()
-
-    # Submissions
-
-    def _admit(self, now_ms: int) -> None:
-        fresh = self.ledger.fresh
-        for _ in range(min(len(fresh), _ADMIT_AT_ONCE)):
-            self._admit_one(fresh.popleft(), now_ms)
-        self.out.more = self.out.more or bool(fresh)
-
-    def _admit_one(self, task: Task, now_ms: int) -> None:
-        if task.closing or task.raw is None:
-            return
-        if task.spec is not None and not task.admitted:
-            answer = self.admission.check(task.spec)
-            if isinstance(answer, Question):
-                if self.admission.wait(answer, task):
-                    self.out.ask.append(answer)
-                return
-            if answer is not None:
-                self.ledger.unfit(task, answer.field, answer.limit)
-                return
-            if task.reward and not self._holds(task):
-                return
-            task.admitted = True
-            self.ledger.settle(task)
-        task.spec = None
-        self.begin(task, now_ms)
-
-    def _holds(self, task: Task) -> bool:
-        """Whether the task's reward is held, as of now or before; otherwise it waits until it is sure what its client has."""
-        client = client_of(task.name)
-        if not task.held:
-            if self.ledger.purses.free(client) < task.reward:
-                question = Question("purse", client)
-                if self.admission.wait(question, task):
-                    self.out.ask.append(question)
-                return False
-            self.ledger.hold(task, task.reward)
-        return True
-
-    def purse_waiting(self, question: Question) -> int:
-        """How many tasks wait to hear what their client has; whoever finds that out does it for these, and not for later ones."""
-        return self.admission.waiting(question)
-
-    def purse_known(self, question: Question, asked: int) -> None:
-        """ANCHORS and VERDICTS are folded as far as they went when `asked` tasks waited: of these, what is not covered now is refused."""
-        waited = self.admission.missing(question)
-        for task in waited[:asked]:
-            if not task.closing and not task.admitted:
-                self._covered(task, question.digest)
-        self.ledger.fresh.extend(waited[asked:])
-
-    def _covered(self, task: Task, client: str) -> None:
-        free = self.ledger.purses.free(client)
-        if free < task.reward:
-            limit = f"must be at most the {max(0, free)} msat that {client} has free: deposit more, or wait for verdicts"
-            self.ledger.unfit(task, "reward", limit)
-        else:
-            self.ledger.hold(task, task.reward)
-            self.ledger.fresh.append(task)
-
-    def _refuse(self) -> None:
-        refusals = list(self.ledger.refusals.values())
-        if self.figures is not None:
-            self.figures.refused += len(refusals)
-        for decision in refusals:
-            self.ledger.apply_refused(decision)
-            self.out.lines.append((encode(decision), decision))
-
-    def _cancel(self, now_ms: int) -> None:
-        cancels = self.ledger.cancels
-        while cancels:
-            task = cancels.popleft()
-            if not task.closing:
-                self.abandon(task, "cancelled", "cancelled", "its client withdrew it", now_ms)
-
-    def blob_found(self, question: Question, report: ModuleReport | None = None) -> None:
-        """The blob store has it; `report` for a module."""
-        self.ledger.fresh.extend(self.admission.found(question, report))
-
-    def module_unfit(self, question: Question, field: str, limit: str) -> None:
-        """The blob is no module that any node could run."""
-        self.ledger.fresh.extend(self.admission.unfit(question, Unfit(field, limit)))
-
-    def blob_missing(self, question: Question, reason: str) -> None:
-        """The blob store does not have it."""
-        field = "work.module" if question.what == "module" else "work.input_blob"
-        for task in self.admission.missing(question):
-            if not task.closing and not task.admitted:
-                self.ledger.unfit(task, field, reason)
 
     # Nodes
 
@@ -347,70 +246,3 @@ class Core(Schedule):
     def _count_lost(self, holders: int) -> None:
         if self.figures is not None:
             self.figures.lost += holders
-
-    # After the log has it
-
-    def durable(self, sequence: int, tokens: list[Token], now_ms: int) -> None:
-        """The lines of these tokens are in ASSIGNMENTS at `sequence`: now tell whom they concern."""
-        self.positions["assignments"] = sequence
-        for token in tokens:
-            match token:
-                case Placed():
-                    self._tell_placed(token, sequence, now_ms)
-                case Stopped():
-                    self.abandoned(token.decision)
-                    self._tell_stopped(token)
-                case Refused():
-                    self.out.batch(self._subjects.rejected(token.client), encode(token))
-                case Enrolled():
-                    self.enrolled[token.node] = sequence
-                    self._tell_enrolled(token.node)
-
-    def _tell_placed(self, placed: Placed, sequence: int, now_ms: int) -> None:
-        task = placed.task
-        for holder in placed.holders:
-            holder.decision = sequence
-            holder.sent_ms = holder.renewed_ms = now_ms
-        if self.figures is not None and placed.holders[0].attempt == 1:
-            self.figures.placed(now_ms - task.arrival_ms)
-        if task.raw is None:
-            return
-        line = self._assign_line(placed.holders[0])
-        for holder in placed.holders:
-            if holder.state == RUNNING:
-                self.out.batch(self._subjects.assign(holder.node), line)
-        if not task.together:
-            nodes = tuple(holder.node for holder in placed.holders)
-            notice = Progress(
-                task=task.name, state="assigned", attempt=placed.holders[0].attempt, nodes=nodes
-            )
-            self.out.publish.append((self._subjects.progress(task.name), encode(notice)))
-
-    def _tell_stopped(self, stopped: Stopped) -> None:
-        for holder in stopped.holders:
-            line = encode(CancelAttempt(task=stopped.decision.task, attempt=holder.attempt))
-            self.out.batch(self._subjects.assign(holder.node), line)
-
-    def _tell_enrolled(self, node: str) -> None:
-        left = self._enrolling.pop(node, 1) - 1
-        if left:
-            self._enrolling[node] = left
-        else:
-            self.out.enrolled.append(node)
-
-    def _deliver(self, holder: Holder) -> None:
-        if self.leading and holder.task.raw is not None:
-            self.out.batch(self._subjects.assign(holder.node), self._assign_line(holder))
-
-    def _assign_line(self, holder: Holder) -> bytes:
-        task = holder.task
-        return encode(
-            Assign(
-                decision=holder.decision,
-                task=task.name,
-                attempt=holder.attempt,
-                lease_ms=self.attempts.lease_ms(holder),
-                spec=Raw(task.raw or b"null"),
-                path=task.path,
-            )
-        )

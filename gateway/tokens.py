@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from bus.disk import write_whole
 from bus.subjects import token as name_token
 from gateway.errors import TokensUnusable
 
@@ -176,13 +177,5 @@ class Tokens:
             os.close(lock)
 
     def _write(self, rows: list[TokenRow]) -> None:
-        partial = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(TokenFile(tokens=rows))))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self._path, msgspec.json.format(msgspec.json.encode(TokenFile(tokens=rows))))
         self._looked_at = float("-inf")

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from bus.connection import Bus
 from bus.server import NatsServer
+from bus.steps import STEPS
 from bus.streams import DEFAULT_MAX_BYTES, StreamLimits, ensure_streams
 from tests.command import fork_server
 
@@ -46,6 +47,7 @@ def _own_logging() -> Iterator[None]:
     """What one test says about logging is forgotten before the next: some count log lines, some want none."""
     yield
     structlog.reset_defaults()
+    STEPS.on = False
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes the pictures of the dashboard in docs/images, of a cluster that is started for it: `make screenshots`.
+"""Takes the pictures of the dashboard in docs/images, of a cluster that is started for it: `make screenshots`, or those whose names are given.
 
 Four real nodes do real tasks, one of them lies; two thousand more only say how they are (`bench.crowd`), and are called `sim-…`.
 """
@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, async_playwright
+import httpx
+from playwright.async_api import Browser, FilePayload, Page, async_playwright
 
 import ambient
 from ambient.cluster import ClusterPlan, Supervisor
@@ -34,7 +35,7 @@ _SHOTS = (
     ("task-phone", "/tasks/me.primes", "light", _PHONE),
     ("overview-phone", "/", "dark", _PHONE),
     ("submit-light", "/tasks/new", "light", _DESK),
-    ("anchor-light", "/anchor", "light", _DESK),
+    ("anchor-light", "/anchor", "light", {"width": 1280, "height": 720}),
     ("join-dark", "/join", "dark", _DESK),
 )
 
@@ -91,6 +92,8 @@ async def _shoot(running: Supervisor) -> None:
             executable_path=path, args=[] if os.getuid() else ["--no-sandbox"]
         )
         for name, page, scheme, size in _SHOTS:
+            if sys.argv[1:] and name not in sys.argv[1:]:
+                continue
             await _one(browser, running, IMAGES / f"{name}.png", page, scheme, size)
         await browser.close()
 
@@ -104,9 +107,20 @@ async def _one(  # noqa: PLR0917 -- a row of `_SHOTS`
     if path == "/join":
         await page.get_by_label("Name").fill("kitchen-pi")
         await page.get_by_role("button", name="Make a join token").click()
+    if path == "/anchor":
+        await _check_receipt(page, running)
     await page.wait_for_timeout(6_000)
     await page.screenshot(path=image)
     await context.close()
+
+
+async def _check_receipt(page: Page, running: Supervisor) -> None:
+    """Lay the receipt of a task on the page, which checks it."""
+    headers = {"Authorization": f"Bearer {running.token}"}
+    async with httpx.AsyncClient(base_url=running.http, headers=headers) as client:
+        receipt = (await client.get("/api/v1/receipts/me.primes")).raise_for_status().content
+    file: FilePayload = {"name": "primes.receipt", "mimeType": "application/octet-stream", "buffer": receipt}
+    await page.get_by_label("A receipt file").set_input_files(file)
 
 
 if __name__ == "__main__":

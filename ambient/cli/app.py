@@ -94,7 +94,7 @@ def _load_listed(tokens: Sequence[str]) -> None:
     """Import the commands that help will list: what is said of each stands in it."""
     listed = app
     for token in tokens:
-        if token not in listed:
+        if token.startswith("-") or token not in listed:
             break
         listed = listed[token]
     for name in listed:

@@ -1,8 +1,10 @@
 """What `cluster.json` says of a local cluster, which `ambient up --json` prints: where everything is, and which processes run."""
 
+from pathlib import Path
+
 import msgspec
 
-__all__ = ["ClusterDescribed", "ProcessDescribed", "ServerDescribed"]
+__all__ = ["ClusterDescribed", "ProcessDescribed", "ServerDescribed", "write"]
 
 
 class ServerDescribed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +52,11 @@ class ClusterDescribed(msgspec.Struct, frozen=True, kw_only=True):
     """The process id of `ambient up`, which keeps the others running."""
     processes: list[ProcessDescribed]
     """All of them, in the order in which they were started."""
+
+
+def write(described: ClusterDescribed, folder: Path) -> None:
+    """Write `cluster.json` into the folder, all or nothing, readable by us alone. Nothing waits for the disk: what it names does not outlive the power, either."""
+    partial = folder / ".cluster.json"
+    partial.touch(mode=0o600)
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2))
+    partial.replace(folder / "cluster.json")

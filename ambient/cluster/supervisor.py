@@ -11,21 +11,18 @@ import datetime as dt
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import msgspec
 import psutil
 
-from ambient.cluster.described import ClusterDescribed, ProcessDescribed, ServerDescribed
-from ambient.cluster.forks import Forks, Started
-from ambient.cluster.forkserver import die_with_parent
+from ambient.cluster.described import ClusterDescribed, ProcessDescribed, ServerDescribed, write
+from ambient.cluster.forks import Forks
 from ambient.cluster.pages import SUPERVISOR, describe_targets, pages, with_pages
 from ambient.cluster.plan import NODE_DRAIN_S, ClusterPlan, ProcessPlan
-from ambient.cluster.restarts import RestartPolicy
+from ambient.cluster.running import Running, begin
 from ambient.errors import AmbientError
 from ambient.settings import read_cluster_file
 from bus.connection import Bus
@@ -40,7 +37,7 @@ from metrics.process import process
 if TYPE_CHECKING:
     from metrics.board import Board
 
-__all__ = ["ClusterFailed", "Running", "Supervisor"]
+__all__ = ["ClusterFailed", "Supervisor"]
 
 _DRAIN_S = NODE_DRAIN_S + 2.0
 _STOP_ORDER = (
@@ -55,25 +52,6 @@ _DEATHS_AT_START = 3
 
 class ClusterFailed(AmbientError):
     """The cluster did not come up; the message names the log to read."""
-
-
-class Running:
-    """One supervised process."""
-
-    def __init__(self, plan: ProcessPlan) -> None:
-        self.plan = plan
-        self.policy = RestartPolicy()
-        self.process: Started | None = None
-        self.wanted = True
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self.process.pid if self.process is not None and self.process.returncode is None else None
-
-    def __repr__(self) -> str:
-        """Name, pid and restarts."""
-        return f"Running({self.plan.name}, pid={self.pid}, restarts={self.policy.count})"
 
 
 class Supervisor:
@@ -175,7 +153,7 @@ class Supervisor:
         """Stop one process for good, as an operator would: SIGTERM, then SIGKILL."""
         running = self.running.pop(name)
         running.wanted = False
-        await _end(running, _DRAIN_S)
+        await running.end(_DRAIN_S)
         self._describe()
 
     def kill(self, name: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
@@ -189,9 +167,7 @@ class Supervisor:
         for running in everyone:
             running.wanted = False
         for roles, wait_s in _STOP_ORDER:
-            await asyncio.gather(
-                *(_end(running, wait_s) for running in everyone if running.plan.role in roles)
-            )
+            await asyncio.gather(*(running.end(wait_s) for running in everyone if running.plan.role in roles))
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
@@ -245,7 +221,7 @@ class Supervisor:
         if self._forks.can_start(command):
             running.process = await self._forks.start(command, log, running.plan.name)
         else:
-            running.process = await _start(command, log)
+            running.process = await begin(command, log)
         self._describe()
         self._on_event(running.plan.name, "started")
 
@@ -344,37 +320,7 @@ class Supervisor:
                 for r in self.running.values()
             ],
         )
-        partial = self.plan.data / ".cluster.json"
-        partial.touch(mode=0o600)
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2))
-        partial.replace(self.plan.data / "cluster.json")
-
-
-async def _start(command: Sequence[str], log: Path) -> asyncio.subprocess.Process:
-    with log.open("ab") as output:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # ctrl-C is for us: we let nodes drain before the server goes
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
-        )
-
-
-async def _end(running: Running, wait_s: float) -> None:
-    """SIGTERM, and SIGKILL for what has not ended after `wait_s`."""
-    process = running.process
-    if process is None or process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            async with asyncio.timeout(wait_s):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        write(described, self.plan.data)
 
 
 def _refuse_taken(port: int) -> None:

@@ -5,8 +5,8 @@ by its owner alone. The digest covers the value of each coin, so a node that lie
 """
 
 import hashlib
-import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from anchor.bitcoin.errors import StoreUnusable
 from anchor.receipt.bitcoin.encoding import double_sha256
 from anchor.receipt.bitcoin.transaction import Transaction
+from bus.disk import write_whole
 
 __all__ = ["ORDER", "SIGHASH_ALL", "Key", "address", "sighash"]
 
@@ -81,13 +82,8 @@ def _write_secret(path: Path) -> None:
     secret = bytes(_SECRET_BYTES)
     while not 0 < int.from_bytes(secret) < ORDER:
         secret = secrets.token_bytes(_SECRET_BYTES)
-    partial = path.with_suffix(".new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with suppress(FileExistsError):  # another anchor was first: its key is everybody's
+        write_whole(path, f"{secret.hex()}\n".encode("ascii"), once=True)
 
 
 def _hash160(data: bytes) -> bytes:

@@ -145,10 +145,13 @@ async def _one(parts: Parts, trace: Trace, task: str, wait_s: float) -> TaskDeta
 
 
 async def own_read(parts: Parts, name: str) -> None:
-    """What this gateway acknowledged it also knows: wait until it has read as far, for a name that it has not read of."""
-    own, tasks = parts.submitting.acknowledged, parts.view.rings["tasks"]
-    if parts.view.book.get(name) is None and tasks.last < own:
-        await _wait(parts, _OWN_S, lambda: tasks.last >= own)
+    """What this gateway acknowledged it also knows, and what a verdict rests on it has read: each log has a reader of its own, so wait for the others."""
+    own, rings, record = parts.submitting.acknowledged, parts.view.rings, parts.view.book.get(name)
+    if record is None:
+        await _wait(parts, _OWN_S, lambda: rings["tasks"].last >= own)
+    elif record.settled is not None and (evidence := record.settled.line.evidence):
+        last = max(sequence for sequence, _ in evidence)
+        await _wait(parts, _OWN_S, lambda: rings["results"].last >= last)
 
 
 async def settled(parts: Parts, name: str, wait_s: float) -> None:

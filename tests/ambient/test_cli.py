@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +175,34 @@ def test_a_nodes_table_fits_a_terminal_of_80_columns() -> None:
     assert max(len(line) for line in text.getvalue().splitlines()) <= 80
     assert all(word in text.getvalue() for word in ("node-1", "draining", "123456", "16/16", "100.0 kJ"))
     assert "…" not in text.getvalue()
+
+
+def test_help_says_of_each_command_what_it_does() -> None:
+    """Also of those that nothing had loaded before, and of the words behind `node`."""
+    root, node = ambient("--help").stdout, ambient("node", "--help").stdout
+
+    assert "Withdraw one of our own tasks" in root
+    assert "Give a node no more work" in node
+
+
+LIGHT = {
+    "nodes": ("anchor.receipt", "gateway.tokens", "ledger", "sandbox", "numpy", "rich.progress", "rich.live"),
+    "verify": ("ambient.client", "nats", "sandbox", "numpy"),
+    "token": ("ambient.client", "nats", "cryptography", "sandbox", "numpy"),
+    "run": ("anchor.receipt", "gateway.tokens", "ledger", "ambient.audit", "numpy", "rich.live"),
+}
+"""What a command must not import: each of these costs its user time for nothing."""
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_a_command_imports_what_it_needs_and_no_more(command: str) -> None:
+    """In a new interpreter that has looked the command up."""
+    program = (
+        "import sys\nfrom ambient.cli.app import app\n"
+        f"app[{command!r}]\nprint([name for name in {LIGHT[command]!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "[]\n"

@@ -1,23 +1,11 @@
 """What logs say of tasks: the path is taken from strangers as far as a log may hold it, and nothing is said unless it is asked for."""
 
-from collections.abc import Iterator
-
-import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bus.steps import BARE, PATH_HEADER, STEPS, about, named, path_header, path_of
 from bus.trace import trace_id
-
-
-@pytest.fixture
-def asked_for() -> Iterator[None]:
-    """This process was told to log the steps of tasks."""
-    STEPS.on = True
-    yield
-    STEPS.on = False
 
 
 @given(st.text(max_size=80))
@@ -52,9 +40,9 @@ def test_a_line_about_a_task_has_its_submitter_and_trace() -> None:
     assert about("home", "me.t1", "") == {**plain, "path": BARE}
 
 
-@pytest.mark.usefixtures("asked_for")
 def test_a_step_says_whose_task_and_how_it_came_in() -> None:
     """A path that nobody told is a bare publish; one that is not known any more is left out rather than made up."""
+    STEPS.on = True
     with capture_logs() as said:
         STEPS.tell("assigned", "me.t1", "sdk", attempt=1)
         STEPS.tell("claimed", "me.t1", "")
@@ -69,7 +57,6 @@ def test_a_step_says_whose_task_and_how_it_came_in() -> None:
 
 def test_nothing_is_said_unless_it_is_asked_for() -> None:
     """A line for each step of each task would be most of what a process does."""
-    structlog.reset_defaults()
     with capture_logs() as said:
         STEPS.tell("assigned", "me.t1", "sdk")
 

@@ -10,7 +10,7 @@ import pytest
 
 from ambient.client import Client, connect
 from ambient.cluster import ClusterPlan, ProcessPlan, Supervisor
-from ambient.cluster.supervisor import Running
+from ambient.cluster.running import Running
 from folds.store import manifests_of
 from tests.chaos.means import Clocks, Unavailable
 from tests.system.logs import GUESTS, read_logs

@@ -17,7 +17,7 @@ from typing import Self
 
 from ambient.cluster import ClusterPlan, ProcessPlan, Supervisor
 from ambient.cluster.forks import Started
-from ambient.cluster.supervisor import Running
+from ambient.cluster.running import Running
 from bus.connection import Bus
 from bus.subjects import LOGS as CUT_LOGS
 from folds.manifest import Manifest, write_manifest

@@ -3,12 +3,15 @@
 import datetime as dt
 
 import pytest
+from structlog.testing import capture_logs
 
 from bus.messages import Abandoned, Assigned, CancelAttempt, Enrolled, Inconclusive, Leader, Refused
 from bus.signing import VERDICTS, Identity
+from bus.steps import STEPS
 from bus.wire import decode, decoder, encode
 from coordinator.explain import why
 from coordinator.settings import Timing
+from coordinator.steps import tell
 from coordinator.tasks import RUNNING
 from tests.coordinator.scripted import task
 from tests.coordinator.world import SUBJECTS, World, snapshot
@@ -567,3 +570,24 @@ def test_an_attempt_that_outlives_a_verdict_may_end() -> None:
 
     assert [each.status for each in world.verdicts()] == ["verified"]
     assert beats(world, slow, "me.t#1") == []
+
+
+def test_each_decision_about_a_task_is_told_with_how_it_came_in() -> None:
+    """To whom it goes, why it was refused, why it was given up; who leads and which nodes there are is no task's affair."""
+    world = World()
+    world.submit(task("a"))
+    world.submit({"id": "b", "work": {}})
+    tokens = [token for _, token in world.pending]
+    world.flush()
+    world.cancel("a")
+    tokens += [token for _, token in world.pending]
+    STEPS.on = True
+    with capture_logs() as said:
+        for token in tokens:
+            tell(token)
+
+    assert sorted((line["event"], line["task"], line["path"]) for line in said) == [
+        ("abandoned", "me.a", "path-1"),
+        ("assigned", "me.a", "path-1"),
+        ("refused", "me.b", "path-2"),
+    ]

@@ -370,6 +370,9 @@ class World:
         assert len(set(abandoned)) == len(abandoned)
         refused = [each.source for each in self.decisions(Refused)]
         assert len(set(refused)) == len(refused)
+        # Whoever led, from whichever checkpoint: how a task came in is said with all that becomes of it.
+        for said in (*self.decisions(Assigned), *self.decisions(Abandoned), *self.decisions(Refused)):
+            assert said.path == f"path-{said.source[0]}", said
         judged = [verdict.task for verdict in self.verdicts()]
         assert len(set(judged)) == len(judged)
         self._check_money()

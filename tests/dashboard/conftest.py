@@ -126,6 +126,16 @@ async def visitor(browser: Browser, running: Supervisor) -> AsyncIterator[Visito
     someone.check()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def scripts(browser: Browser, running: Supervisor) -> AsyncIterator[Page]:
+    """A page on which nobody is signed in, for functions that need no more than their modules: one for all tests."""
+    context = await browser.new_context()
+    someone = Visitor(context, running.http)
+    yield await someone.open(someone.base)
+    await context.close()
+    someone.check()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(visitor: Visitor, link: str) -> Page:
     """The overview, signed in and live."""

@@ -1,7 +1,9 @@
 """What holds on every page, whatever it shows: reachable to all, at home on a phone, nothing from elsewhere."""
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -170,22 +172,29 @@ async def test_an_accounts_receipt_is_saved_and_holds_in_the_browser(
 
 
 async def test_tasks_are_found_by_what_they_are(page: Page, visitor: Visitor, known_task: str) -> None:
-    """By client, node, state and part of a name, alone and together; what no task has finds none, what cannot be is said beside its field; the address keeps it."""
+    """By client, node, module, state and parts of a name, alone and together; what no task has finds none, what cannot be is said beside its field; the address keeps it."""
     assert known_task
     visitor.expected.append("400")
-    await show(page, "/tasks?q=known&client=me&state=verified")
+    module = hashlib.sha256(Path("examples/guests/upper.wasm").read_bytes()).hexdigest()  # noqa: ASYNC240 -- a few hundred bytes
+    await show(page, f"/tasks?q=known&client=me&state=verified&module={module[:6]}&prefix=kno")
     found = page.get_by_role("link", name="me.known", exact=True)
     await expect(found).to_be_visible()
     await expect(page.get_by_role("status").filter(has_text="1 found")).to_be_visible()
-    for name, other, why in (("Client", "nobody", ""), ("Node", "nobody", ""), ("Client", "a.b", "match")):
+    for name, other, kept in (
+        ("Client", "nobody", "client"),
+        ("Node", "nobody", "node"),
+        ("Module", "0" * 64, "module"),
+        ("Id", "known-", "prefix"),
+        ("Client", "a.b", ""),
+    ):
         control = page.get_by_label(name, exact=True)
         before = await control.input_value()
         await control.fill(other)
-        if why:
+        if not kept:
             await expect(control).to_have_attribute("aria-invalid", "true")
         else:
             await expect(page.get_by_text("Nothing found")).to_be_visible()
-            assert f"{name.lower()}={other}" in page.url
+            assert f"{kept}={other}" in page.url
         await control.fill(before)
         await expect(found).to_be_visible()
         await expect(control).not_to_have_attribute("aria-invalid", "true")

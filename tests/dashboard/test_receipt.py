@@ -72,10 +72,9 @@ GOOD = {
 }
 
 
-async def test_a_receipt_that_holds_shows_in_the_browser_what_it_shows_elsewhere(visitor: Visitor) -> None:
+async def test_a_receipt_that_holds_shows_in_the_browser_what_it_shows_elsewhere(scripts: Page) -> None:
     """Of tasks and accounts, with and without block, witness and evidence: the same facts, the same sentences, and every step made that can be."""
-    page = await visitor.open(visitor.base)
-    reports = await checked(page, list(GOOD.values()))
+    reports = await checked(scripts, list(GOOD.values()))
 
     for (name, data), report in zip(GOOD.items(), reports, strict=True):
         assert without_steps(report) == expected(data), name
@@ -108,10 +107,9 @@ STEPS = {
 }
 
 
-async def test_whichever_link_is_broken_the_browser_names_it(visitor: Visitor) -> None:
+async def test_whichever_link_is_broken_the_browser_names_it(scripts: Page) -> None:
     """One part exchanged for one that is well-formed: the same link is named for the same reason, in the step where it belongs, and no later step was made."""
-    page = await visitor.open(visitor.base)
-    reports = await checked(page, [data for _, _, data in CHANGED])
+    reports = await checked(scripts, [data for _, _, data in CHANGED])
 
     for (name, link, data), report in zip(CHANGED, reports, strict=True):
         assert (report["holds"], report["link"]) == (False, link), name
@@ -125,9 +123,8 @@ async def test_whichever_link_is_broken_the_browser_names_it(visitor: Visitor) -
     assert {link for _, link, _ in CHANGED} >= set(STEPS)
 
 
-async def test_no_damaged_file_is_believed_by_one_check_and_not_by_the_other(visitor: Visitor) -> None:
+async def test_no_damaged_file_is_believed_by_one_check_and_not_by_the_other(scripts: Page) -> None:
     """Single bits changed under a check sum that fits, cuts, what is no JSON, what unfolds without end: both checks stop at the same link."""
-    page = await visitor.open(visitor.base)
     chance = random.Random(7)  # noqa: S311 -- the same ones each time
     whole = [content(GOOD[name]) for name in ("a task's", "a node's", "nobody's")]
     files = [packed(flip(each, bit)) for each in whole for bit in chance.sample(range(8 * len(each)), 120)]
@@ -143,7 +140,7 @@ async def test_no_damaged_file_is_believed_by_one_check_and_not_by_the_other(vis
         packed(bytes(MAX_RECEIPT_BYTES + 1)),
     ]
     files += [write_receipt(logged(line)(receipts.made())) for line in LINES]
-    reports = await checked(page, files)
+    reports = await checked(scripts, files)
 
     for at, (file, report) in enumerate(zip(files, reports, strict=True)):
         told = expected(file)

@@ -9,7 +9,6 @@ pytest.importorskip("playwright.async_api", reason="the browser tests need playw
 from playwright.async_api import Page
 
 from gateway.dashboard.assets import Assets
-from tests.dashboard.conftest import Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,9 +49,8 @@ def stream(chance: random.Random) -> tuple[str, list[list[str]]]:
     return text, expected
 
 
-async def test_an_event_stream_is_read_the_same_however_it_is_cut(visitor: Visitor) -> None:
+async def test_an_event_stream_is_read_the_same_however_it_is_cut(scripts: Page) -> None:
     """Every kind of line end, comments, fields that are unknown, pieces of any size: the events are those of the standard."""
-    page = await visitor.open(visitor.base)
     chance = random.Random(11)  # noqa: S311 -- repeatable, not secret
     cases = []
     for _ in range(300):
@@ -64,16 +62,15 @@ async def test_an_event_stream_is_read_the_same_however_it_is_cut(visitor: Visit
         const parser = new Parser();
         return pieces.flatMap((piece) => parser.feed(piece)).map(({ type, data, id }) => [type, data, id]);
     });"""
-    read = await run(page, "Parser", "sse.js", body, cases)
+    read = await run(scripts, "Parser", "sse.js", body, cases)
 
     assert read == [case["expected"] for case in cases]
 
 
-async def test_tries_grow_rarer_and_never_come_together(visitor: Visitor) -> None:
+async def test_tries_grow_rarer_and_never_come_together(scripts: Page) -> None:
     """After each failure the wait is longer, up to ten seconds; two browsers that lost the same gateway do not return at the same moment."""
-    page = await visitor.open(visitor.base)
     soonest, latest = await run(
-        page,
+        scripts,
         "waitMs",
         "sse.js",
         "return [0, 1].map((random) => Array.from({length: 12}, (_, at) => waitMs(at + 1, random)));",
@@ -84,12 +81,11 @@ async def test_tries_grow_rarer_and_never_come_together(visitor: Visitor) -> Non
     assert all(first == second / 2 for first, second in zip(soonest, latest, strict=True))
 
 
-async def test_ten_thousand_cells_fit_any_width(visitor: Visitor) -> None:
+async def test_ten_thousand_cells_fit_any_width(scripts: Page) -> None:
     """The heat map's cells never run over the side, none is too small to hit, and few nodes do not make giants."""
-    page = await visitor.open(visitor.base)
     chance = random.Random(3)  # noqa: S311 -- repeatable, not secret
     cases = [[chance.randint(1, 12_000), chance.randint(200, 2_000), 230] for _ in range(200)]
-    places = await run(page, "layout", "heatmap.js", "return given.map((each) => layout(...each));", cases)
+    places = await run(scripts, "layout", "heatmap.js", "return given.map((each) => layout(...each));", cases)
 
     for (count, width, _), place in zip(cases, places, strict=True):
         assert place["columns"] * place["cell"] <= width
@@ -97,9 +93,8 @@ async def test_ten_thousand_cells_fit_any_width(visitor: Visitor) -> None:
         assert 4 <= place["cell"] <= 26
 
 
-async def test_a_board_is_read_as_it_was_sent(visitor: Visitor) -> None:
+async def test_a_board_is_read_as_it_was_sent(scripts: Page) -> None:
     """Columns come as they were sent; the next board takes their place, one of another shape or length is refused."""
-    page = await visitor.open(visitor.base)
     body = """
         const words = (values) => btoa(String.fromCharCode(...values.flatMap((value) => [value & 255, value >> 8])));
         const bytes = (values) => btoa(String.fromCharCode(...values));
@@ -115,7 +110,7 @@ async def test_a_board_is_read_as_it_was_sent(visitor: Visitor) -> None:
             safe: nodes.view({ state: 'safe' }), found: nodes.view({ search: 'N1' }),
             otherShape: nodes.apply(board('b', [0, 0, 0], [1, 1, 1])), longer: nodes.apply(board('a', [0, 0, 0, 0], [1, 1, 1, 1])) };
     """
-    told = await run(page, "NodeColumns", "nodes-store.js", body)
+    told = await run(scripts, "NodeColumns", "nodes-store.js", body)
 
     assert told["known"] is True
     assert told["otherShape"] is told["longer"] is False
@@ -126,9 +121,8 @@ async def test_a_board_is_read_as_it_was_sent(visitor: Visitor) -> None:
     assert (told["byScore"], told["safe"], sorted(told["found"])) == ([2, 0, 1], [1], [0, 2])
 
 
-async def test_an_hour_put_together_of_pieces_is_the_hour(visitor: Visitor) -> None:
+async def test_an_hour_put_together_of_pieces_is_the_hour(scripts: Page) -> None:
     """Asked again from the newest bucket on, which has grown meanwhile, however often: the same points as asked once; the last 360, holes where nothing was heard."""
-    page = await visitor.open(visitor.base)
     chance = random.Random(9)  # noqa: S311 -- repeatable, not secret
     cases, wanted = [], []
     for _ in range(30):
@@ -154,7 +148,7 @@ async def test_an_hour_put_together_of_pieces_is_the_hour(visitor: Visitor) -> N
         for (const each of answers) hour.add(each);
         return [hour.points('latency_ms').map((point) => point.map((value) => (Number.isNaN(value) ? null : value))), hour.points('battery'), hour.range, hour.since];
     });"""
-    told = await run(page, "Hour", "telemetry.js", body, cases)
+    told = await run(scripts, "Hour", "telemetry.js", body, cases)
 
     assert [each[0] for each in told] == wanted
     assert [each[1] for each in told] == [[]] * len(cases)
@@ -173,13 +167,12 @@ def hour(from_ms: int, buckets: list[Any]) -> dict[str, Any]:
     return {"from_ms": from_ms, "step_ms": 10_000, "latency_ms": spread, "battery": None}
 
 
-async def test_figures_are_said_as_people_read_them(visitor: Visitor) -> None:
+async def test_figures_are_said_as_people_read_them(scripts: Page) -> None:
     """Units that fit the size, about three digits, and a dash for what is not known."""
-    page = await visitor.open(visitor.base)
     body = """return { spans: [0.4, 84.8, 1370, 150000, 9e6, 4e8].map((ms) => joined(span(ms))), energies: [0.00002, 0.0156, 2.5, 15000, 7.2e6].map((j) => joined(energy(j))),
         sizes: [12, 2048, 5e6].map((n) => joined(bytes(n))), rates: [0, 19.13, 4761, 123456].map((n) => joined(rate(n))), none: [span(NaN)[0], count(undefined), joined(bytes(NaN))],
         amounts: [1000, 1500, 0].map((n) => joined(msat(n))), ago: [ago(1000, 1500), ago(0, 5), ago(1000, 91000)], digests: [short('sha256:' + 'ab'.repeat(32)), short('abc')] };"""
-    told = await run(page, "span, energy, bytes, rate, count, joined, msat, ago, short", "format.js", body)
+    told = await run(scripts, "span, energy, bytes, rate, count, joined, msat, ago, short", "format.js", body)
 
     assert told["spans"] == ["0.4 ms", "84.8 ms", "1.37 s", "2.5 min", "2.5 h", "4.63 days"]
     assert told["energies"] == ["20 µJ", "15.6 mJ", "2.5 J", "15 kJ", "2 kWh"]

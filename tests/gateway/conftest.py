@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -154,8 +155,21 @@ async def module(client: httpx.AsyncClient) -> str:
     return digest
 
 
-async def ended(client: httpx.AsyncClient, task: str) -> dict[str, object]:
-    """The task's story once it has its verdict."""
-    found: dict[str, object] = (await client.get(f"/api/v1/tasks/{task}", params={"wait_s": 30})).json()
-    assert found["accepted"] is not None, found
+async def ended(client: httpx.AsyncClient, task: str) -> dict[str, Any]:
+    """The task's story once it has its verdict, and the logs are read as far as that rests on."""
+    found: dict[str, Any] = {}
+
+    async def is_told() -> bool:
+        nonlocal found
+        found = (await client.get(f"/api/v1/tasks/{task}", params={"wait_s": 10})).json()
+        accepted = found["accepted"]
+        counted = {claim["node"] for claim in found["claimed"] if claim["counted"]}
+        # Each log has a reader of its own: the verdict may be read before what it rests on.
+        return (
+            accepted is not None
+            and counted >= {*accepted["agree"], *accepted["dissent"]}
+            and bool(found["decided"] or not counted)
+        )
+
+    await until(is_told, within_s=120)
     return found

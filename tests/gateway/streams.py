@@ -66,6 +66,6 @@ async def listening(
 
 async def seen(stream: Stream, fact: Callable[[Stream], Any]) -> None:
     """Wait until the stream has brought it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not fact(stream):
             await asyncio.sleep(0.02)

@@ -30,7 +30,6 @@ async def test_a_node_is_told_with_its_terms(api: httpx.AsyncClient) -> None:
 
     assert [node["node"] for node in (*page["nodes"], *rest["nodes"])][:2] == ["node-1", "node-2"]
     assert abs(sum(one["terms"].values()) - one["score"]) < 1e-9
-    assert name in {decision["task"] for decision in one["history"]}
     assert next(d for d in one["history"] if d["task"] == name)["claimed"] == "ok"
     assert (await api.get("/api/v1/nodes/nobody")).status_code == 404
 
@@ -118,23 +117,26 @@ async def test_a_registered_node_joins_and_is_sent_away(api: httpx.AsyncClient, 
 async def test_who_leads_and_how_much_is_done(api: httpx.AsyncClient, other: httpx.AsyncClient) -> None:
     """Ready names the leaders; figures count what was verified, how long it took, and how full the logs are, at both gateways alike."""
     await ended(api, await submitted(api))
-    ready = await api.get("/api/v1/health/ready")
-    stats = (await api.get("/api/v1/cluster/stats", params={"history_s": 30})).json()
-    elsewhere = (await other.get("/api/v1/cluster/stats")).json()
+    leaders = {"coordinator": "coordinator-1", "verifier": "verifier-1", "anchor": "anchor-1"}
 
-    assert ready.status_code == 200
-    assert {each["service"]: each["leader"] for each in ready.json()["services"]} == {
-        "coordinator": "coordinator-1",
-        "verifier": "verifier-1",
-        "anchor": "anchor-1",
-    }
+    async def is_led() -> bool:
+        ready = await api.get("/api/v1/health/ready")
+        told = {each["service"]: each["leader"] for each in ready.json()["services"]}
+        return ready.status_code == 200 and told == leaders
+
+    async def is_counted_elsewhere() -> bool:
+        return bool((await other.get("/api/v1/cluster/stats")).json()["tasks"].get("verified"))
+
+    await until(is_led)
+    await until(is_counted_elsewhere)
+    stats = (await api.get("/api/v1/cluster/stats", params={"history_s": 30})).json()
+
     assert stats["tasks"]["verified"] >= 1
     assert stats["latency"]["tasks"] >= 1
     assert len(stats["history"]) == 30
     assert stats["nodes"]["healthy"] >= 1
     assert set(stats["logs"]) == {"tasks", "assignments", "results", "verdicts", "anchors"}
     assert stats["fuel"] > 0
-    assert elsewhere["tasks"]["verified"] >= 1
 
 
 async def test_accounts_energy_and_their_proofs(api: httpx.AsyncClient) -> None:
@@ -185,10 +187,9 @@ async def test_the_anchor_is_told(api: httpx.AsyncClient) -> None:
 
 async def test_what_has_not_changed_is_not_sent_again(api: httpx.AsyncClient) -> None:
     """An answer has an ETag; asked with it, the next one is 304 without a body. Large ones are compressed for who takes that."""
-    first = await api.get("/api/v1/anchor")
-    plain = await api.get("/api/v1/anchor", headers={"Accept-Encoding": "identity"})
-    ledger = await api.get("/schema")
-    again = await api.get("/schema", headers={"If-None-Match": ledger.headers["etag"]})
+    first = await api.get("/schema")
+    plain = await api.get("/schema", headers={"Accept-Encoding": "identity"})
+    again = await api.get("/schema", headers={"If-None-Match": first.headers["etag"]})
 
     assert first.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
@@ -219,7 +220,13 @@ async def test_the_log_has_every_request_with_its_task(shared: Supervisor, api: 
     await api.post("/api/v1/modules", content=b"x", headers={"X-Request-Id": "trace-me-1"})
     body = {"id": "logged", "module": "sha256:" + "0" * 64}
     answer = await api.post("/api/v1/tasks", json=body, headers={"X-Request-Id": "trace-me-2"})
-    log = (shared.plan.data / "logs" / "gateway-1.log").read_text().splitlines()
+    log: list[str] = []
+
+    async def is_written() -> bool:  # which is after the answer
+        log[:] = (shared.plan.data / "logs" / "gateway-1.log").read_text().splitlines()
+        return any("trace-me-2" in line for line in log)
+
+    await until(is_written)
     line = next(line for line in log if "trace-me-2" in line)
 
     assert answer.headers["x-request-id"] == "trace-me-2"

@@ -162,7 +162,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(ALL_LOGS), st.lists(LINES, max_size=4)), max_size=30))
 def test_nothing_that_stands_in_a_log_breaks_the_view(entries: list[tuple[str, list[bytes]]]) -> None:
     """Whatever bytes a log holds, the fold goes on, memory stays bounded, and read again the entry gives the same event."""

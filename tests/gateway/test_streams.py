@@ -86,7 +86,8 @@ async def test_more_streams_than_allowed_are_refused(
 
         async def has_room() -> bool:
             async with listening(client, second) as reading:
-                await asyncio.wait([reading], timeout=0.3)
+                while not (second.id or reading.done()):
+                    await asyncio.sleep(0.02)
                 return bool(second.id)
 
         await until(has_room)

@@ -27,18 +27,18 @@ async def test_a_story_goes_from_asked_to_proven(api: httpx.AsyncClient) -> None
     await until(is_proven)
     proven = (await api.get(f"/api/v1/tasks/{name}")).json()["proven"]
     moments = [
-        story["asked"]["at_ms"],  # type: ignore[index]
-        story["decided"][0]["at_ms"],  # type: ignore[index]
-        max(claim["at_ms"] for claim in story["claimed"]),  # type: ignore[attr-defined]
-        story["accepted"]["at_ms"],  # type: ignore[index]
+        story["asked"]["at_ms"],
+        story["decided"][0]["at_ms"],
+        max(claim["at_ms"] for claim in story["claimed"]),
+        story["accepted"]["at_ms"],
         proven["at_ms"],
     ]
 
     assert (story["task"], story["client"], story["state"]) == ("owner.story", "owner", "verified")
-    assert story["asked"]["spec"]["work"]["args"] == [40, 2]  # type: ignore[index]
-    assert {claim["node"] for claim in story["claimed"]} == {"node-1", "node-2"}  # type: ignore[attr-defined]
-    assert all(claim["counted"] for claim in story["claimed"])  # type: ignore[attr-defined]
-    assert sorted(story["accepted"]["agree"]) == ["node-1", "node-2"]  # type: ignore[index]
+    assert story["asked"]["spec"]["work"]["args"] == [40, 2]
+    assert {claim["node"] for claim in story["claimed"]} == {"node-1", "node-2"}
+    assert all(claim["counted"] for claim in story["claimed"])
+    assert sorted(story["accepted"]["agree"]) == ["node-1", "node-2"]
     assert moments == sorted(moments)
     assert moments[0] > 0
 
@@ -86,14 +86,20 @@ async def test_a_key_stands_for_one_task_at_every_gateway(
     elsewhere = await other.post("/api/v1/tasks", json=body, headers=key)
     mismatch = await other.post("/api/v1/tasks", json=body | {"args": [1, 2]}, headers=key)
     twice = await api.post("/api/v1/tasks", json=body | {"id": "x"}, headers=key)
-    listed = (await api.get("/api/v1/tasks", params={"search": name})).json()["tasks"]
+    listed: list[str] = []
 
+    async def is_listed() -> bool:
+        found = (await api.get("/api/v1/tasks", params={"search": name})).json()["tasks"]
+        listed[:] = [task["task"] for task in found]
+        return bool(listed)
+
+    await until(is_listed)
     assert (first.status_code, first.json()["replayed"]) == (202, False)
     assert again.json() == first.json() | {"replayed": True}
     assert elsewhere.json() == first.json() | {"replayed": True}
     assert (mismatch.status_code, mismatch.json()["field"]) == (422, "Idempotency-Key")
     assert twice.json()["field"] == "id"
-    assert [task["task"] for task in listed] == [name]
+    assert listed == [name]
 
 
 async def test_the_same_key_at_the_same_moment_is_one_task(api: httpx.AsyncClient) -> None:
@@ -194,7 +200,7 @@ async def test_lists_are_filtered_and_paged(api: httpx.AsyncClient) -> None:
         if not page["next"]:
             break
         cursor = {"cursor": page["next"]}
-    asked_ms = sorted(story["asked"]["at_ms"] for story in stories)  # type: ignore[index]
+    asked_ms = sorted(story["asked"]["at_ms"] for story in stories)
     digest = await module(api)
 
     assert sorted(seen) == names

@@ -80,7 +80,7 @@ def expected(heard: list[tuple[int, dict[str, Row]]], node: str, quantity: str) 
     return {begins: codes for begins, codes in found.items() if begins > oldest}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(looks(), st.sampled_from(NAMES), st.integers(0, 5))
 def test_what_is_told_of_a_node_is_what_was_heard_of_it(
     heard: list[tuple[int, dict[str, Row]]], node: str, left: int

@@ -12,7 +12,7 @@ import pytest
 
 from ambient.client import Client
 from ambient.cluster import Supervisor
-from ambient.cluster.supervisor import Running
+from ambient.cluster.running import Running
 from bus.errors import BusError
 from bus.messages import ServiceHealth
 from tests.system.logs import GUESTS, read_logs, running

@@ -47,7 +47,13 @@ def identity(node: str) -> Identity:
 
 def assigned(task: str, nodes: Sequence[str], **fields: Any) -> Assigned:
     """An assignment with the fields that a test does not care about filled in."""
-    given: dict[str, Any] = {"attempt": 1, "verify": Signature(), "source": (1, 0), **fields}
+    given: dict[str, Any] = {
+        "attempt": 1,
+        "verify": Signature(),
+        "source": (1, 0),
+        "path": f"path-of-{task}",
+        **fields,
+    }
     return Assigned(
         task=task, nodes=tuple(nodes), spec=SPEC, module=MODULE, input=INPUT, lease_ms=1000, **given
     )
@@ -55,7 +61,12 @@ def assigned(task: str, nodes: Sequence[str], **fields: Any) -> Assigned:
 
 def abandoned(task: str, **fields: Any) -> Abandoned:
     """An abandonment, by default a cancellation."""
-    given: dict[str, Any] = {"status": "cancelled", "reason": "cancelled by its client", **fields}
+    given: dict[str, Any] = {
+        "status": "cancelled",
+        "reason": "cancelled by its client",
+        "path": f"path-of-{task}",
+        **fields,
+    }
     return Abandoned(task=task, source=(1, 0), spec=SPEC, module=MODULE, input=INPUT, **given)
 
 

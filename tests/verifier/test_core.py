@@ -81,6 +81,16 @@ def test_evidence_shows_what_was_counted(world: World) -> None:
 
 @BOUNDED
 @given(worlds())
+def test_how_a_task_came_in_is_said_with_all_that_becomes_of_it(world: World) -> None:
+    """Verdict, needs and late answers have the path of the decisions, also of a task that was given up before anybody had it."""
+    world.drain()
+    for task in world.attempts:
+        said = [world.verdict(task), *world.of(task, Inconclusive), *world.lates(task)]
+        assert {getattr(line, "path", None) for line in said} == {f"path-of-{task}"}
+
+
+@BOUNDED
+@given(worlds())
 def test_a_node_counts_once_per_task(world: World) -> None:
     """No node is both counted and late, late twice, or named as faulted twice for the same task."""
     world.drain()
@@ -182,7 +192,7 @@ def test_a_vote_that_the_log_does_not_count_is_late() -> None:
     )
     fold_verdicts([[encode(verdict)]], core)
 
-    late = Late(task="me.t0", node="n2", agrees=False, evidence=(3, 0))
+    late = Late(task="me.t0", node="n2", agrees=False, evidence=(3, 0), path="path-of-me.t0")
     assert [emission.message for emission in core.judge()] == [late]
     assert core.judge() == []
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bus.connection import Bus
-from bus.messages import ReputationReply, Verdict
+from bus.messages import Inconclusive, Late, Leader, ReputationReply, Verdict
 from bus.reputation import Reputation
 from bus.signing import VERDICTS, Identity
+from bus.steps import STEPS
 from bus.subjects import Subjects
 from bus.wire import decode, decoder, encode, split_lines
 from tests.verifier.scripted import result
@@ -19,6 +21,7 @@ from verifier.errors import SettingsRefused
 from verifier.merge import Merge
 from verifier.notices import MAX_NOTICE_BYTES, compose
 from verifier.settings import VerifierSettings
+from verifier.steps import tell
 
 SUBJECTS = Subjects("home")
 
@@ -187,3 +190,20 @@ def test_a_setting_out_of_bounds_is_named(tmp_path: Path, field: str, value: obj
     """The operator reads which setting and what is allowed."""
     with pytest.raises(SettingsRefused, match=field):
         VerifierSettings(data=tmp_path, **{field: value})
+
+
+def test_each_line_about_a_task_is_told_with_its_place() -> None:
+    """What was accepted, what is wanted still, and what came late; who leads is no task's affair."""
+    STEPS.on = True
+    with capture_logs() as said:
+        tell(Verdict(task="me.a", status="failed", reason="trap", agree=("n1",), path="sdk"), 7)
+        tell(Inconclusive(task="me.b", need=1, after=1, reason="they differ", path="cli"), 7)
+        tell(Late(task="me.c", node="n2", agrees=True, evidence=(1, 0), path="sdk"), 8)
+        tell(Leader(epoch=1, leader="v"), 9)
+
+    assert [(line["event"], line["task"], line["path"], line["sequence"]) for line in said] == [
+        ("accepted", "me.a", "sdk", 7),
+        ("inconclusive", "me.b", "cli", 7),
+        ("late", "me.c", "sdk", 8),
+    ]
+    assert (said[0]["status"], said[0]["reason"], said[0]["agree"]) == ("failed", "trap", ("n1",))

@@ -35,9 +35,9 @@ function said(report, name, why) {
       ? h("div.said-good", {}, h("strong", {}, `${name} holds`), h("div", {}, subject(report)))
       : h("div.problem", { role: "alert" }, h("strong", {}, `${name} does not hold`), h("span", {}, report.error), report.link && h("div.faint", {}, `broken link: ${report.link}`)),
     h("p.quiet.checked-by", {}, why ? `Checked by the gateway and not in this browser: ${why}. Whoever does not trust the gateway runs ambient verify.` : "Checked in this browser; nobody was asked."),
-    report.steps && h("section", { "aria-label": "Steps of the check" }, h("h3", {}, "Steps"), h("ol.stack.check-steps", {}, report.steps.map(step))),
-    report.proven.length > 0 && h("section", { "aria-label": "What is shown" }, h("h3", {}, "Shown"), sentences(report.proven, "good", "shown")),
-    report.unproven.length > 0 && h("section", { "aria-label": "What was not checked" }, h("h3", {}, "Not checked"), sentences(report.unproven, "gone", "not shown")),
+    report.steps && h("section.check-part", { "aria-label": "Steps of the check" }, h("h3", {}, "Steps"), h("ol.stack.check-steps", {}, report.steps.map(step))),
+    report.proven.length > 0 && h("section.check-part", { "aria-label": "What is shown" }, h("h3", {}, "Shown"), sentences(report.proven, "good", "shown")),
+    report.unproven.length > 0 && h("section.check-part", { "aria-label": "What was not checked" }, h("h3", {}, "Not checked"), sentences(report.unproven, "gone", "not shown")),
     facts([["Output", report.output_digest && h("code", { title: report.output_digest }, say.short(report.output_digest, 24))],
       ["Entry", report.holds && report.kind === "task" ? `number ${say.count(report.leaf)} of ${say.count(report.size)}, from 0` : ""],
       ["Block", report.block && `${say.count(report.block.height)}, by its clock ${say.moment(report.block.time_s * 1000)}`], ["Nodes", Object.keys(report.nodes).join(", ")]]));

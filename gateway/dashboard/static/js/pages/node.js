@@ -133,7 +133,7 @@ function telemetryPanel() {
     chart("Latency", [{ name: "latency", tone: 1, area: true }], (v) => say.joined(say.span(v)), 0),
     chart("Attempts held", [{ name: "open", tone: 1, area: true }], say.digits, 0),
   ];
-  const element = panel("The last minutes", { note: "since the gateway first heard it" }, h("div.stack", {}, charts.map(({ title, lines, made }) => h("div", {},
+  const element = panel("The last minutes", { note: "since the gateway first heard it" }, h("div.charts", {}, charts.map(({ title, lines, made }) => h("div", {},
     h("div.panel-head", {}, h("h3", {}, title), lines.length > 1 && h("div.legend", { "aria-hidden": "true" }, lines.map((line) => h(`span.key.k${line.tone}`, {}, line.name)))), made.element))));
   return {
     element,

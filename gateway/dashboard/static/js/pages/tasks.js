@@ -9,7 +9,7 @@ import { nodeLinks, taskLink } from "../sentences.js";
 import { taskState } from "../states.js";
 
 const STATES = ["waiting", "assigned", "verified", "failed", "cancelled", "expired", "refused"];
-const FILTERS = [["client", "Client", "who submitted it"], ["node", "Node", "who was given it"]];
+const FILTERS = [["client", "Client", "who submitted it"], ["node", "Node", "who was given it, or agreed"], ["module", "Module", "how its digest begins"], ["prefix", "Id", "how it begins"]];
 const PAGE = 50;
 const EVERY_MS = 1000;
 
@@ -36,7 +36,7 @@ export function open({ live, api, query, go }) {
     h("div.page-head", {}, h("h1", {}, "Tasks"), h("a.button.main-action", { href: "/tasks/new" }, "Submit a task")),
     form,
     h("section.panel", { "aria-label": "Tasks" }, body, h("p", {}, more)));
-  let older = [], next = "", asking = null, closed = false;
+  let older = [], next = "", asking = null, closed = false, refused = false;
 
   async function update() {
     asking?.abort();
@@ -44,13 +44,17 @@ export function open({ live, api, query, go }) {
     try {
       const page = await api.tasks({ ...wanted, limit: PAGE }, asking.signal);
       if (closed) return;
+      refused = false;
       markWrong(form, {});
       if (!older.length) next = page.next;
       const seen = new Set(page.tasks.map((each) => each.task));
       show([...page.tasks, ...older.filter((each) => !seen.has(each.task))], page);
     } catch (error) {
       if (error.name === "AbortError" || closed) return;
-      if (error instanceof Problem && error.field && markWrong(form, { [error.field]: error.limit || error.message })) return;
+      if (error instanceof Problem && error.field && markWrong(form, { [error.field]: error.limit || error.message })) {
+        refused = true;
+        return;
+      }
       if (!body.querySelector("table")) fill(body, trouble(error, update));
     }
   }
@@ -101,7 +105,8 @@ export function open({ live, api, query, go }) {
     update();
   });
   const end = live.on("log", (event) => {
-    if (event.log !== "anchors") soon();
+    // What was refused is refused again, and would take the focus each time.
+    if (event.log !== "anchors" && !refused) soon();
   });
   update();
   return {
