@@ -344,9 +344,11 @@ async def _is_live(port: int) -> bool:
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            status = await reader.readline()
-            writer.close()
+            with contextlib.closing(writer):
+                writer.write(
+                    b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
+                status = await reader.readline()
     except (TimeoutError, OSError):
         return False
     return b" 200 " in status

@@ -38,7 +38,7 @@ async def own(tmp_path: Path) -> AsyncIterator[Forks]:
 
 
 async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not fact():
             await asyncio.sleep(0.02)
 
@@ -77,9 +77,9 @@ async def test_children_have_their_own_session_and_signals(own: Forks, tmp_path:
     sessions = {os.getsid(each.pid) for each in (one, two, three)}
     held = await asyncio.to_thread(open_files, three.pid)
     one.kill()
-    killed = await asyncio.wait_for(one.wait(), 30)
+    killed = await asyncio.wait_for(one.wait(), 60)
     two.terminate()
-    ended = await asyncio.wait_for(two.wait(), 30)
+    ended = await asyncio.wait_for(two.wait(), 60)
 
     assert sessions == {one.pid, two.pid, three.pid}
     assert killed == -signal.SIGKILL
@@ -95,7 +95,7 @@ async def test_a_dead_server_takes_its_children_along_and_another_is_made(own: F
     parent = psutil.Process(child.pid).parent()
     assert parent is not None
     parent.kill()
-    code = await asyncio.wait_for(child.wait(), 30)
+    code = await asyncio.wait_for(child.wait(), 60)
     await until(lambda: is_gone(child.pid))
     after = await own.start((*COMMAND, "--version"), log, "after")
 

@@ -117,7 +117,7 @@ async def test_map_waits_for_room_and_tries_one_task_first(
         return submitted
 
     opening = asyncio.create_task(opens())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         got = [index async for index, _ in vcp.map(WASM, (b"%d" % n for n in range(500)), in_flight=100)]
 
     assert sorted(got) == list(range(500))
@@ -128,7 +128,7 @@ async def test_map_waits_for_room_and_tries_one_task_first(
 async def test_submit_many_waits_for_room(vcp: ambient.Client, scripted: ScriptedCluster, full: Gate) -> None:
     """All of them are durable in the end, each once."""
     opening = asyncio.create_task(full.opens_after(2))
-    tasks = await asyncio.wait_for(vcp.submit_many(WASM, [b"%d" % n for n in range(300)]), 30)
+    tasks = await asyncio.wait_for(vcp.submit_many(WASM, [b"%d" % n for n in range(300)]), 60)
     await opening
     verdicts = await asyncio.gather(*(task.result(timeout_s=20) for task in tasks))
 

@@ -21,7 +21,7 @@ def connected(server, cluster, scripted):  # noqa: ARG001 -- the cluster must an
 
 async def in_thread(work):
     """Run blocking code as a script would, while this loop serves the scripted cluster."""
-    return await asyncio.wait_for(asyncio.to_thread(work), 30)
+    return await asyncio.wait_for(asyncio.to_thread(work), 60)
 
 
 async def test_a_script_runs_a_module_without_async(connected) -> None:

@@ -224,7 +224,7 @@ async def test_open_writers_survive_a_killed_server_and_store_each_line_once(tmp
                 await server.restart()
             await asyncio.sleep(0)
         for writer in writers:
-            await asyncio.wait_for(writer.flushed(), 30)
+            await asyncio.wait_for(writer.flushed(), 60)
             await writer.stop()
         stored = [int(line) for body in await bodies(bus, "tasks") for line in split_lines(body)]
 

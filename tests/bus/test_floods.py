@@ -108,7 +108,7 @@ async def test_a_reader_that_stands_still_holds_a_window_and_misses_nothing(bus:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     reader.resume()
-    await asyncio.wait_for(reader.reached(last), 40)
+    await asyncio.wait_for(reader.reached(last), 60)
     await reader.stop()
 
     assert read == list(range(1, last + 1))

@@ -87,10 +87,10 @@ async def test_each_line_is_either_stored_or_refused_however_the_gate_moves(bus:
             await (shut_gate if number % 80 else open_gate)(bus)
         await asyncio.sleep(0)
     await open_gate(bus)  # whose answer was lost in a move may not be told "refused" while it is shut
-    await asyncio.wait_for(writer.flushed(), 40)
+    await asyncio.wait_for(writer.flushed(), 60)
     await shut_gate(bus)
     writer.append(b"400", 400)
-    await asyncio.wait_for(writer.flushed(), 40)
+    await asyncio.wait_for(writer.flushed(), 60)
     await writer.stop()
     await open_gate(bus)
     held = []

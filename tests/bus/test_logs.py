@@ -104,8 +104,8 @@ async def test_reader_and_writer_survive_a_killed_server(tmp_path: Path) -> None
             if number in (100, 200):
                 await server.restart()
             await asyncio.sleep(0)
-        await asyncio.wait_for(writer.flushed(), 40)
-        await asyncio.wait_for(reader.reached(durable[-1][0]), 40)
+        await asyncio.wait_for(writer.flushed(), 60)
+        await asyncio.wait_for(reader.reached(durable[-1][0]), 60)
         await reader.stop()
         await writer.stop()
 

@@ -57,7 +57,7 @@ async def test_a_write_that_is_under_way_is_not_refused(tmp_path: Path) -> None:
                 server.kill(signal.SIGSTOP)
             try:
                 writer.append(b"{}", "only")
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while sends.count < _SENT and not refused:
                         await asyncio.sleep(0.02)
             finally:

@@ -96,7 +96,7 @@ async def test_a_registered_node_joins_and_is_sent_away(api: httpx.AsyncClient, 
         node = (await api.get("/api/v1/nodes/newcomer")).json()
         taken = await api.post("/api/v1/nodes", json={"id": "newcomer"})
         told = await api.delete("/api/v1/nodes/newcomer")
-        await asyncio.wait_for(process.wait(), 30)
+        await asyncio.wait_for(process.wait(), 60)
     finally:
         if process.returncode is None:
             process.kill()

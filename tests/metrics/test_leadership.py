@@ -34,7 +34,7 @@ async def figures(port: int) -> Figures:
 
 async def until(port: int, holds: Callable[[Figures], object]) -> Figures:
     """The first page for which `holds`."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = await figures(port)
             if found and holds(found):

@@ -77,7 +77,7 @@ async def prometheus(folder: Path, targets: Path, rules: Path) -> AsyncIterator[
         )
     try:
         running = Prometheus(port)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while process.returncode is None:
                 with contextlib.suppress(OSError, ValueError):
                     await running.get("status/runtimeinfo")

@@ -41,7 +41,7 @@ async def test_a_drained_node_gives_back_what_does_not_finish_and_works_when_it_
     health = "\n".join(service_lines(await client.health()))
     found = {each.subject: each.detail for each in await examine(resolve(shared.nats, cluster="sys"))}
     back = await cli("node", "undrain", "node-2")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (await client.why(task)).attempt > 1:
             await asyncio.sleep(0.02)
     await client.cancel(task)

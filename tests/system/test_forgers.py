@@ -147,7 +147,7 @@ async def _take_the_name_of(node: str, cluster: Supervisor, data: Path) -> None:
         *("--nats", cluster.nats, "--cluster", "sys"),
         stderr=PIPE,
     )
-    _, said = await asyncio.wait_for(second.communicate(), 30)
+    _, said = await asyncio.wait_for(second.communicate(), 60)
 
     assert second.returncode == 3, said.decode()
     assert b"belongs to key" in said
@@ -158,7 +158,7 @@ async def test_results_survive_a_network_that_fails_while_nodes_work(tmp_path: P
     """A node is cut off while its guest runs, then the server stands still: each result goes out once, each task has one verdict."""
     async with running(tmp_path, nodes=1) as (cluster, client), Proxy(cluster.nats) as proxy:
         await cluster.add(cluster.plan.node("far", proxy.url))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while {node.node for node in await client.nodes() if node.state == "healthy"} != {
                 "node-1",
                 "far",

@@ -32,7 +32,7 @@ def resident(cluster: Supervisor) -> dict[str, int]:
 
 async def says(cluster: Supervisor, process: str, words: str) -> None:
     """Wait until a process has logged these words."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while not any(words in file.read_text() for file in cluster.plan.data.rglob(f"{process}.log")):
             await asyncio.sleep(0.05)
 

@@ -59,7 +59,7 @@ async def test_a_cancel_reaches_a_guest_that_loops_within_a_second(
         next_one = await client.submit(GUESTS / "add.wasm", 40, 2, entry="add", place=_ON)
         begun = time.monotonic()
         await task.cancel()
-        done = await asyncio.wait_for(next_one.result(), 30)
+        done = await asyncio.wait_for(next_one.result(), 60)
         took_s.append(time.monotonic() - begun)
         assert (done.value, done.nodes) == (42, ("node-1",))
         assert (await task.result(check=False)).status == "cancelled"

@@ -151,7 +151,7 @@ async def strike(cluster: Supervisor, client: Client) -> None:
     """The faults: a leader and a node that are killed, a node that leaves, a task that nobody can do in time, one that is none."""
     first = await leader(client)
     cluster.kill(first.name)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await leader(client)).epoch == first.epoch:
             await asyncio.sleep(0.05)
     cluster.kill("node-1")

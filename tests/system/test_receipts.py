@@ -85,6 +85,6 @@ async def alone(tmp_path: Path, file: Path) -> int:
         env={"PYTHONSAFEPATH": ""},
         stdout=subprocess.PIPE,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert b"proven    Task me.t1 ended as verified" in out
     return process.returncode or 0

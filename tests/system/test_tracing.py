@@ -24,7 +24,7 @@ async def test_a_task_of_a_real_cluster_is_traced(shared: Supervisor, client: Cl
         verdict = await client.run(GUESTS / "add.wasm", 1, 2, entry="add", id="traced", verify="quorum:2/2")
         await collector.wait_for(5)
         tracer.child.terminate()
-        code = await asyncio.wait_for(tracer.child.wait(), 30)
+        code = await asyncio.wait_for(tracer.child.wait(), 60)
         said = tracer.error.read_bytes()
 
     assert verdict.value == 3

@@ -52,14 +52,14 @@ async def test_what_dies_is_started_again_and_ctrl_c_stops_it_all(tmp_path: Path
         first = _pid(tmp_path, "node-1")
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while _pid(tmp_path, "node-1") in (first, None):
                 await asyncio.sleep(0.05)
         async with connect(_described(tmp_path)["nats"], cluster="up", client="t") as client:
             verdict = await client.run(GUESTS / "add.wasm", 40, 2, entry="add", timeout_s=30)
         pids += [p["pid"] for p in _described(tmp_path)["processes"]]
         process.send_signal(signal.SIGINT)
-        code = await asyncio.wait_for(process.wait(), 30)
+        code = await asyncio.wait_for(process.wait(), 60)
         await asyncio.wait_for(_gone(pids), 60)
 
     assert mode == 0o600
@@ -73,7 +73,7 @@ async def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     async with _up(tmp_path) as process:
         pids = [p["pid"] for p in _described(tmp_path)["processes"]]
         process.kill()
-        await asyncio.wait_for(_gone(pids), 30)
+        await asyncio.wait_for(_gone(pids), 60)
 
         assert len(pids) == 7
 
@@ -89,7 +89,7 @@ async def test_a_restarted_cluster_remembers_its_verdicts(tmp_path: Path) -> Non
                 )
                 nodes = [node.key for node in await client.nodes()]
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 30)
+            await asyncio.wait_for(process.wait(), 60)
 
     assert verdicts[0] == verdicts[1]
     assert len(set(nodes)) == 2

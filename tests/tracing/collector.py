@@ -35,7 +35,7 @@ class Collector:
 
     async def wait_for(self, spans: int) -> None:
         """Until so many have come."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.names) < spans:
                 self._moved.clear()
                 await self._moved.wait()

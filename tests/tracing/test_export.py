@@ -55,7 +55,7 @@ async def test_a_collector_that_refuses_gets_it_later() -> None:
     spans = told(retried(), [])
     async with Collector(refuse=1) as collector, sending(collector.url) as exporter:
         exporter.put(spans)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while exporter.sent < len(spans):
                 await asyncio.sleep(0.02)
 

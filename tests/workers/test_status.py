@@ -26,7 +26,7 @@ async def asked(folder: Path, *options: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, said.decode()
 
 
@@ -53,7 +53,7 @@ async def test_a_node_without_a_bus_is_alive_but_not_well(tmp_path: Path) -> Non
     settings = NodeSettings(data=tmp_path / "d", id="n1", url=nowhere, cluster="c", bandwidth_mbps=1)
     running = asyncio.create_task(run_node(settings, stop=switch))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (tmp_path / "d" / SOCKET).exists():
                 await asyncio.sleep(0.01)
         code, said = await asked(tmp_path / "d")
@@ -61,7 +61,7 @@ async def test_a_node_without_a_bus_is_alive_but_not_well(tmp_path: Path) -> Non
         assert (await asked(tmp_path / "d", "--alive"))[0] == 0
     finally:
         switch.pull()
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 60)
 
 
 async def test_a_process_that_hangs_is_not_well(tmp_path: Path) -> None:
