@@ -27,7 +27,17 @@ SMALL = StreamLimits(max_bytes=dict.fromkeys(DEFAULT_MAX_BYTES, 64 * 1024**2))
 """JetStream reserves a stream's space; many test clusters share one server's disk."""
 
 
-_LONG = ("system/test_three_servers.py", "chaos", "system", "simulation")
+_LONG = (
+    "system/test_three_servers.py",
+    "chaos",
+    "system",
+    "simulation",
+    "dashboard",
+    "gateway",
+    "examples",
+    "sandbox",
+    "ambient",
+)
 """What takes longest, in this order: begun last, one file would keep one core busy while the other has nothing left to do."""
 
 

@@ -15,9 +15,9 @@ from bus.streams import ensure_streams
 from bus.wire import encode, sha256_hex
 from tests.ambient.conftest import Answer, ScriptedCluster
 
-_COUNT = 4000
+_COUNT = 2800
 _OUTPUT = bytes(40 * 1024)
-"""4,000 verdicts of 53 KiB are three times what a server holds for one client."""
+"""2,800 verdicts of 53 KiB are more than twice what a server holds for one client."""
 _SLACK_BYTES = 2 * MAX_PENDING_BYTES
 """What the server's own collector leaves lying, beside what it holds."""
 
@@ -45,7 +45,7 @@ def resident_bytes(pid: int) -> int:
 
 
 async def test_a_stopped_client_costs_its_server_little_and_misses_nothing(tmp_path: Path) -> None:
-    """SIGSTOP, 200 MB of verdicts for it, SIGCONT: the server held at most `max_pending`, and each verdict came."""
+    """SIGSTOP, 148 MB of verdicts for it, SIGCONT: the server held at most `max_pending`, and each verdict came."""
     async with NatsServer(tmp_path) as server, await Bus.connect(server.url) as bus:
         await ensure_streams(bus)
         scripted = ScriptedCluster(bus)
