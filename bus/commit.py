@@ -31,7 +31,7 @@ _log = structlog.get_logger("bus.writer")
 MAX_BATCH = 128
 """Lines in a message at most: enough to make a durable write cheap, few enough to keep latency low."""
 WINDOW = 4
-"""Messages in flight at most."""
+"""Messages in flight at most; a writer may be bound to fewer."""
 HELD_LINES = 16_384
 HELD_BYTES = 32 * 1024 * 1024
 """What may wait, unsent, before `accepting` makes its caller wait, too: many full batches, and little memory."""
@@ -80,6 +80,7 @@ class Writer[T](ABC):
         self._subject = subject
         self._on_durable = on_durable
         self._seal = seal
+        self._window = WINDOW
         self._waiting: deque[tuple[bytes, T]] = deque()
         self._waiting_bytes = 0
         self._in_flight: deque[Batch[T]] = deque()
@@ -172,6 +173,7 @@ class Writer[T](ABC):
 
     async def _run(self) -> None:
         try:
+            await self._prepare()
             while True:
                 await self._fill_window()
                 if not self._in_flight:
@@ -184,12 +186,15 @@ class Writer[T](ABC):
             self._idle.set()
             self._sent_some.set()
 
+    async def _prepare(self) -> None:  # noqa: B027 -- most have nothing to
+        """What a writer finds out before its first message."""
+
     def _is_worth_sending(self) -> bool:
         """Whether what waits should go out now, or rather gather until a message under way is acknowledged."""
         if not self._in_flight:
             return bool(self._waiting)
         much = len(self._waiting) >= _WORTH_LINES or self._waiting_bytes >= _WORTH_BYTES
-        return much and len(self._in_flight) < WINDOW
+        return much and len(self._in_flight) < self._window
 
     async def _fill_window(self) -> None:
         while self._is_worth_sending():
@@ -224,7 +229,7 @@ class Writer[T](ABC):
         deadline = loop.time() + _ACK_TIMEOUT_S
         while not batch.answer.done() and (left := deadline - loop.time()) > 0:
             events: list[asyncio.Future[Any]] = [batch.answer]
-            if len(self._in_flight) < WINDOW:
+            if len(self._in_flight) < self._window:
                 self._wake.clear()
                 events.append(asyncio.ensure_future(self._wake.wait()))
             await asyncio.wait(events, timeout=left, return_when=asyncio.FIRST_COMPLETED)

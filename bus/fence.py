@@ -8,6 +8,10 @@ its second expects the very sequence that the log then has. So whatever is sent 
 names that message as the one to follow. What follows a message that is known to be stored needs no more than its
 sequence, and a server that forgot the last message's id (it may when it restarts) keeps nobody from writing.
 
+That name is for logs on one server alone. Where a log has replicas, servers (2.15) look at the sequence before they replicate a message, and at
+the name only when they apply it; a name that is wrong then stops the log on every one of them, for good. So a writer of such a log has one message
+in flight: the one before it is always known, and the sequence alone fences it.
+
 Each message also names who wrote it and under which epoch: for people, and for whoever holds one record and not the log around it.
 No rule rests on that.
 """

@@ -15,7 +15,7 @@ from nats.js.api import RawStreamMsg
 
 from bus import leader
 from bus.acks import FULL, NO_STREAM, UNDECIDED, UNSENT, StreamRefusal
-from bus.commit import RETRY_S, Batch, Seal, Writer
+from bus.commit import RETRY_S, WINDOW, Batch, Seal, Writer
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, Fenced, LogFull, StreamMissing, reason
 from bus.fence import Fence, Leadership
@@ -51,6 +51,17 @@ class FencedWriter[T](Writer[T]):
     ) -> None:
         super().__init__(bus, stream, subject, on_durable=on_durable, seal=seal)
         self._fence = Fence(secrets.token_hex(8), last, leadership)
+        self._window = 1
+
+    async def _prepare(self) -> None:
+        """Take a wider window where nothing is at stake: see `bus.fence`."""
+        try:
+            if not (await leader.state(self._bus, self._stream)).silent_s:
+                self._window = WINDOW
+        except StreamMissing:
+            raise
+        except BusUnavailable as error:
+            _log.debug("one message at a time", stream=self._stream, reason=reason(error))
 
     def _number(self, batch: Batch[T]) -> Batch[T]:
         batch.expected = self._fence.number()

@@ -1,14 +1,17 @@
 """The fence under pipelining: what a stale writer has in flight, against a successor that wrote less than that, on a real server."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from bus.connection import Bus
 from bus.errors import Fenced
 from bus.fence import EPOCH, LEADER, Leadership
-from bus.streams import last_sequence
+from bus.server import NatsCluster
+from bus.streams import ensure_streams, last_sequence
 from bus.writer import FencedWriter
+from tests.conftest import SMALL
 
 
 def writer(bus: Bus, *, last: int = 0, durable: list[int] | None = None) -> FencedWriter[int]:
@@ -78,3 +81,32 @@ async def test_each_message_names_who_wrote_it(bus: Bus) -> None:
 
     assert (headers[LEADER], headers[EPOCH]) == ("c-1", "7")
     assert headers["Avcp-Writer"]
+
+
+@pytest.mark.parametrize("successors_messages", [1, 2])
+async def test_a_stale_writer_does_no_harm_where_a_log_has_replicas(
+    tmp_path: Path, successors_messages: int
+) -> None:
+    """Servers stop a replicated log for good where a message names another one before it than they find; no writer of ours sends such."""
+    async with NatsCluster(tmp_path) as servers, await Bus.connect(servers.url, cluster="three") as bus:
+        await ensure_streams(bus, SMALL)
+        stale, successor = writer(bus), writer(bus)
+        successor.start()
+        for number in range(successors_messages):
+            successor.append(b"of the successor", number)
+            await asyncio.wait_for(successor.flushed(), 60)
+        for number in range(500):
+            stale.append(b"of the stale one", number)
+        stale.start()
+        with pytest.raises(Fenced):
+            await asyncio.wait_for(stale.ended(), 60)
+        for number in range(500):
+            successor.append(b"of the successor", number)
+        await asyncio.wait_for(successor.flushed(), 60)
+        await successor.stop()
+
+        bodies = [
+            (await bus.js.get_msg(bus.subjects.stream("assignments"), seq=sequence)).data
+            for sequence in range(1, 1 + await last_sequence(bus, "assignments"))
+        ]
+        assert all(b"stale" not in (body or b"") for body in bodies)
