@@ -9,7 +9,7 @@ PINS = pyproject.toml constraints.txt
 help:
 	@echo 'make setup        find a Python >= 3.12, make .venv, install the pinned versions'
 	@echo 'make demo         run the demonstration: real nodes, a liar outvoted, a kill survived (KEEP=1: and go on, with a dashboard)'
-	@echo 'make test         run the whole test suite'
+	@echo 'make test         run the tests; those that take longest are left to make test-long'
 	@echo 'make sim          play random histories of faults in the simulator (SEEDS=10000, 1000000, or 5000-6000)'
 	@echo 'make chaos        strike a real cluster for SECONDS=60 (SEED=…, SERVERS=3, KEEP=folder), then prove the promises'
 	@echo 'make test-btcd    publish over the wire on btcd, a Bitcoin node that Go builds in half a minute'
@@ -34,7 +34,14 @@ demo: $(BIN)/.all
 	@$(BIN)/ambient demo $${KEEP:+--keep}
 
 test: $(BIN)/.dev
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
+	@$(BIN)/python -m pytest -m 'not long' $(TOGETHER) --durations 25
+
+# Three servers, the demonstration, cut logs, jumping clocks: a third of a minute and more each.
+test-long: $(BIN)/.dev
+	@$(BIN)/python -m pytest -m long $(TOGETHER) --durations 12
+
+# Three files at a time on two cores: while one waits for a fact, two compute.
+TOGETHER = -n 3 --dist loadfile --no-loadscope-reorder
 
 # A thousand of them are part of `make test` already.
 SEEDS = 10000

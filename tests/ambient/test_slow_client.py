@@ -8,6 +8,8 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
+import pytest
+
 from bus.connection import Bus
 from bus.messages import TaskSpec, Verdict
 from bus.server import MAX_PENDING_BYTES, NatsServer
@@ -44,6 +46,7 @@ def resident_bytes(pid: int) -> int:
     return pages * 4096
 
 
+@pytest.mark.long
 async def test_a_stopped_client_costs_its_server_little_and_misses_nothing(tmp_path: Path) -> None:
     """SIGSTOP, 148 MB of verdicts for it, SIGCONT: the server held at most `max_pending`, and each verdict came."""
     async with NatsServer(tmp_path) as server, await Bus.connect(server.url) as bus:

@@ -65,6 +65,7 @@ async def _checkpoints(client: Client, beyond: int) -> None:
                 await client.run(_ADD, 1, 1, entry="add")
 
 
+@pytest.mark.long
 async def test_a_clock_that_jumps_makes_nobody_forget_and_leaves_nothing_to_the_dead(tmp_path: Path) -> None:
     """Clocks of services go a day forward, then two days back. No log is cut, an old id has its verdict, and a dead node's tasks go to another."""
     async with _clocked(tmp_path) as (cluster, client):

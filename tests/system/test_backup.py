@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from ambient.audit import Report, audit
 from ambient.backup import ORDER, Manifest
@@ -75,6 +76,7 @@ async def command(*words: str) -> Manifest:
     return msgspec.convert(told, Manifest)
 
 
+@pytest.mark.long
 async def test_what_is_restored_gives_the_same_verdicts_and_keys_can_be_changed(tmp_path: Path) -> None:
     """Copied under load, without a stop. After everything was destroyed, what was acknowledged before has its verdict, the same where it was told.
 

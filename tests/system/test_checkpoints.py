@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ambient.audit import audit
 from ambient.client import Client
 from ambient.cluster import Supervisor
@@ -90,6 +92,7 @@ async def test_services_go_on_from_their_checkpoints(tmp_path: Path) -> None:
     assert all(log.count('"event": "following"') == 2 for log in logs)
 
 
+@pytest.mark.long
 async def test_logs_are_cut_below_the_checkpoints_and_nothing_is_missed(tmp_path: Path) -> None:
     """While a task is open the logs keep it; then they are cut, and services that begin on empty disks go on as if nothing had been."""
     options: dict[str, Any] = {"coordinators": 2, "verifiers": 2, "anchors": 1}

@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +21,7 @@ def _shape(text: str) -> list[str]:
     return [re.sub(r"node-\d", "node", re.sub(r"\d[\d,.]*", "N", fact))[:60] for fact in facts]
 
 
+@pytest.mark.long
 async def test_the_demo_shows_what_the_readme_shows_and_may_go_on(tmp_path: Path) -> None:
     """`ambient demo --keep` states the facts recorded in README.md, serves a dashboard until it is told to end, exits 0, and leaves no process and no file."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}

@@ -5,6 +5,8 @@ import datetime as dt
 import signal
 from pathlib import Path
 
+import pytest
+
 from ambient.client import Client
 from ambient.cluster import Supervisor
 from ambient.verdict import TaskVerdict
@@ -35,6 +37,7 @@ async def _on_a_node_that_dies(cluster: Supervisor, client: Client, node: str) -
     return await task.result(check=False, timeout_s=30)
 
 
+@pytest.mark.long
 async def test_every_task_ends_whatever_its_nodes_do(tmp_path: Path) -> None:
     """Silent, slow, crashing and dying nodes cost time: a quorum does without them, a lone attempt ends with its reason."""
     options = {name: ("--fault", fault, *_LAB) for name, fault in _FAULTS.items() if name != "crashing"}

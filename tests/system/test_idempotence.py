@@ -52,6 +52,7 @@ async def _cut(client: Client) -> None:
         await asyncio.sleep(0.25)
 
 
+@pytest.mark.long
 async def test_the_same_id_is_the_same_verdict_whatever_was_killed(tmp_path: Path) -> None:
     """Before the verdict, at once after it, after kill -9 of everybody, and from checkpoints beside logs that were cut; another body is refused by name."""
     options = {"nodes": 2, "service_options": _OPTIONS}

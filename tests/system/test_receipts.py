@@ -24,6 +24,7 @@ from tests.system.logs import GUESTS
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 async def test_a_task_gets_a_receipt_that_a_stranger_checks(tmp_path: Path) -> None:
     """With the nodes' signed results in it; a changed byte is refused; `anchor.receipt` copied alone is enough to check it."""
     file = tmp_path / "task.receipt"

@@ -91,6 +91,7 @@ async def _whole(cluster: Supervisor) -> None:
     await cluster.servers.formed()
 
 
+@pytest.mark.long
 async def test_killed_leaders_cost_time_and_nothing_else(tmp_path: Path) -> None:
     """Kill -9 of the server that leads TASKS, then of the one that leads VERDICTS, under load: every task has one verdict."""
     async with running(tmp_path, **_THREE) as (cluster, client):
@@ -108,6 +109,7 @@ async def test_killed_leaders_cost_time_and_nothing_else(tmp_path: Path) -> None
     logs.hold(tasks)
 
 
+@pytest.mark.long
 async def test_a_server_that_is_cut_off_is_left_and_loses_nothing(tmp_path: Path) -> None:
     """The leader of ASSIGNMENTS and VERDICTS is parted from both others: who was connected to it moves on, and when it is back all is whole."""
     routes = Routes()
@@ -132,6 +134,7 @@ async def test_a_server_that_is_cut_off_is_left_and_loses_nothing(tmp_path: Path
     logs.hold(tasks)
 
 
+@pytest.mark.long
 async def test_a_rolling_restart_is_not_noticed(tmp_path: Path) -> None:
     """As in an upgrade: every server and service is told to end and starts again, one after the other, and every node after it was drained, under a map that goes on without an error."""
     async with running(tmp_path, **_THREE) as (cluster, client):
