@@ -36,7 +36,7 @@ demo: $(BIN)/.all
 test: $(BIN)/.dev
 	@$(BIN)/python -m pytest -m 'not long' $(TOGETHER) --durations 25
 
-# Three servers, the demonstration, cut logs, jumping clocks: a third of a minute and more each.
+# Three servers, the demonstration, cut logs, jumping clocks, foreign API clients: ten seconds and more each.
 test-long: $(BIN)/.dev
 	@$(BIN)/python -m pytest -m long $(TOGETHER) --durations 12
 

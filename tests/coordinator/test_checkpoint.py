@@ -45,6 +45,7 @@ def test_a_checkpoint_and_the_rest_fold_to_the_same_state(
     assert snapshot(resumed) == snapshot(folded)
 
 
+@pytest.mark.long
 @relaxed
 @given(walks, walks, st.integers(0, 2**32))
 def test_leaders_that_begin_from_checkpoints_end_every_task_once(

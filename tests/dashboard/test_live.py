@@ -141,6 +141,7 @@ async def test_a_task_is_submitted_with_keys_alone(page: Page) -> None:
     await expect(receipt).to_be_focused()
 
 
+@pytest.mark.long
 async def test_a_node_joins_with_the_command_shown_and_its_death_is_seen(
     page: Page, running: Supervisor, tmp_path: Path
 ) -> None:

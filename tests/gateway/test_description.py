@@ -18,6 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HERE = Path(__file__).parent
 
 
+@pytest.mark.long
 async def test_schemathesis_finds_nothing(shared: Supervisor, api: httpx.AsyncClient, tmp_path: Path) -> None:
     """Whatever the description allows is answered as it says, and whatever it forbids is refused: all checks, exceptions with reasons.
 

@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from ambient.cli.exits import Exit
 from ambient.client import Client
 from ambient.cluster import Supervisor
@@ -37,6 +39,7 @@ async def _load(cluster: Supervisor, client: Client, kills: dict[int, str]) -> N
             cluster.kill(victim)
 
 
+@pytest.mark.long
 async def test_all_holds_after_a_liar_and_kills_and_at_any_moment_between(tmp_path: Path) -> None:
     """A liar votes, a node, the coordinator and the verifier are killed: each audit under load and the one at the end exit 0."""
     options = {"extra_nodes": ("liar",), "node_options": {"liar": ("--fault", "lie")}}

@@ -65,6 +65,7 @@ ERRORS = {
 """Command line, exit code, and the field that is named."""
 
 
+@pytest.mark.long
 async def test_every_answer_is_the_one_that_is_documented(
     cli: Cli, shared: Supervisor, tmp_path: Path
 ) -> None:

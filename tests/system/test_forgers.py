@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from subprocess import PIPE
 
+import pytest
 from msgspec.structs import replace
 
 from ambient.client import Client
@@ -154,6 +155,7 @@ async def _take_the_name_of(node: str, cluster: Supervisor, data: Path) -> None:
     assert b"choose another --id" in said
 
 
+@pytest.mark.long
 async def test_results_survive_a_network_that_fails_while_nodes_work(tmp_path: Path) -> None:
     """A node is cut off while its guest runs, then the server stands still: each result goes out once, each task has one verdict."""
     async with running(tmp_path, nodes=1) as (cluster, client), Proxy(cluster.nats) as proxy:

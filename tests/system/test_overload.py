@@ -5,6 +5,8 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import ambient
 from ambient.client import connect
 from ambient.cluster import Supervisor
@@ -19,6 +21,7 @@ _TASKS = 800
 _MOST = 300
 
 
+@pytest.mark.long
 async def test_clients_that_outrun_a_cluster_are_slowed_and_lose_nothing(tmp_path: Path) -> None:
     """Four maps of 800 tasks on a cluster that holds 300: a single submission is told to come back, the maps wait, each result comes once."""
     async with contextlib.AsyncExitStack() as stack:

@@ -171,6 +171,7 @@ async def unanswered(server: Prometheus, asked: list[Asked]) -> list[Asked]:
 @pytest.mark.skipif(
     PROMETHEUS is None, reason="Prometheus is not installed (Debian: apt-get install prometheus)"
 )
+@pytest.mark.long
 async def test_every_query_of_every_panel_and_rule_has_an_answer(tmp_path: Path) -> None:
     """Of a cluster with two coordinators, a liar among its nodes, and faults; and what happened shows in it. The configuration that the cluster wrote for others is one, too."""
     plan = ClusterPlan(
